@@ -1,0 +1,66 @@
+"""Every error that a user can cause, each one message: what was found, what was expected, what to do.
+
+The command line prints such an error without a traceback and exits with :attr:`AnnatacError.exit_code`.
+They also subclass the built-in exception that a Python caller would expect.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AnnatacError(Exception):
+    """Something that the user can put right. Exit code 2."""
+
+    exit_code = 2
+
+
+class InputError(AnnatacError, ValueError):
+    """An input that cannot be used: wrong content, wrong shape, wrong values."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or folder that was named but does not exist."""
+
+
+class DamagedFileError(InputError):
+    """A file that is truncated or corrupt."""
+
+
+class AssemblyError(InputError):
+    """Coordinates that belong to another genome assembly than stated."""
+
+
+class OverlapError(InputError):
+    """A query that shares too few islands with the model."""
+
+
+class LabelError(InputError):
+    """Labels that are missing, unusable, or of one class only."""
+
+
+class ConfigError(InputError):
+    """A recipe or an option that is unknown or out of range."""
+
+
+class ModelError(InputError):
+    """A model folder that is incomplete, foreign, altered or of another version."""
+
+
+class OutputError(AnnatacError, OSError):
+    """An output that cannot be written: no permission, no space, exists already."""
+
+
+class MissingDependencyError(AnnatacError, ImportError):
+    """An optional package that this function needs; the message names the extra."""
+
+
+class AnnatacWarning(UserWarning):
+    """A choice that was made for the user, or a property of the data that he should know."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

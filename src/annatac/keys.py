@@ -1,0 +1,28 @@
+"""The name of every AnnData slot that annatac reads or writes, in one place."""
+
+from __future__ import annotations
+
+# written by reading and by peak islands
+SAMPLE = "sample"  # obs: input that a cell came from
+GENOME = "genome"  # uns: assembly, e.g. 'hg38'
+ISLANDS = "annatac_islands"  # uns: how the islands were made (bin size, openness, peak coordinates)
+CHROM, START, END = "chrom", "start", "end"  # var: 0-based, half-open
+N_PEAKS, GENES, PEAKS = "n_peaks", "genes", "peaks"  # var: of an island
+N_OPEN = "annatac_n_open"  # obs: open islands a cell
+LOW_QUALITY = "annatac_low_quality"  # obs: below the floor of open islands
+
+# written by annotate
+LABEL = "annatac_label"
+CONFIDENCE = "annatac_confidence"
+NOVELTY = "annatac_novelty"
+IS_NOVEL = "annatac_is_novel"
+REASON = "annatac_reason"
+LABEL_SAFE = "annatac_label_safe"
+DOUBLET_SCORE = "annatac_doublet_score"
+PROBABILITIES = "annatac_probabilities"  # obsm
+PREDICTION_SET = "annatac_prediction_set"  # obsm
+EMBEDDING = "X_annatac"  # obsm
+UNS = "annatac"  # uns
+
+NOVEL_LABEL = "Novel_cell_type"  # value of obs[LABEL]
+REASONS = ("", "novel", "ambiguous", "low_quality", "doublet")
