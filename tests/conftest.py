@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,14 @@ def _path_or_skip(name: str) -> Path:
     try:
         return datasets.path(name)
     except MissingFileError:
-        pytest.skip(
-            f"data set '{name}' is not on this machine (set ANNATAC_DATA to the folder that holds it)"
-        )
+        pytest.skip(f"data set '{name}' is not on this machine (ANNATAC_DATA names its folder)")
 
 
 @pytest.fixture(autouse=True)
-def _skip_without_data(request: pytest.FixtureRequest) -> Iterator[None]:
+def _skip_without_data(request: pytest.FixtureRequest) -> None:
     for marker in request.node.iter_markers("dataset"):
         for name in marker.args:
             _path_or_skip(name)
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Public data sets by name: where they lie on this machine, and their content.
 
-Nothing is downloaded. A name is looked up in ``$ANNATAC_DATA``, then in ``shared/data`` beside (or inside) the
-checkout of the repository, then in the user's cache. Commands and scripts name data sets, never paths.
+Nothing is downloaded. A name is looked up in ``$ANNATAC_DATA``, then in ``shared/data`` beside (or inside)
+the checkout of the repository, then in the user's cache. Commands and scripts name data sets, never paths.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DATASETS: dict[str, Dataset] = {
         file="labelled/granja2019_bmmc_d6t1_hg19.h5ad",
         kind="h5ad",
         genome="hg19",
-        about="bone marrow, one donor, 10,335 cells x 10,000 peaks, 16 types (cell_type), 10 (cell_type_coarse)",
+        about="bone marrow, one donor, 10,335 cells x 10,000 peaks, 16 types (10 in cell_type_coarse)",
     ),
     "buenrostro2018_bm0828": Dataset(
         file="labelled/buenrostro2018_bm0828_hg19.h5ad",
@@ -153,8 +153,8 @@ def folders() -> list[Path]:
 def path(name: str) -> Path:
     """Return where the file of data set ``name`` lies.
 
-    Each folder of :func:`folders` may hold the file in its subfolder (``labelled/``, ``fragments/``, ``bulk/``,
-    ``genome/``) or directly.
+    Each folder of :func:`folders` may hold the file in its subfolder (``labelled/``, ``fragments/``,
+    ``bulk/``, ``genome/``) or directly.
 
     Raises
     ------
@@ -182,9 +182,9 @@ def load(name: str) -> Any:
 
     Returns
     -------
-    AnnData for ``.h5ad`` (cells x peaks, integer counts) and for fragment files (cells x 5-kb islands, insertions);
-    a dict of numpy arrays for ``.npz``; a DataFrame of genes (chrom, start, end, symbol, strand, tss) for gene
-    tables.
+    AnnData for ``.h5ad`` (cells x peaks, integer counts) and for fragment files (cells x 5-kb islands,
+    insertions); a dict of numpy arrays for ``.npz``; a DataFrame of genes (chrom, start, end, symbol, strand,
+    tss) for gene tables.
 
     Raises
     ------
@@ -213,6 +213,4 @@ def load(name: str) -> Any:
         from annatac.io import read_one
 
         return read_one(file, genome=dataset.genome)
-    raise InputError(
-        f"'{name}' is a {dataset.kind} file, which has no content to load: use its path ({file})."
-    )
+    raise InputError(f"'{name}' is a {dataset.kind} file with no content to load: use its path ({file}).")
