@@ -1,0 +1,21 @@
+"""Coordinates: intervals, chromosome names, assemblies and genes."""
+
+from __future__ import annotations
+
+from annatac.genome.assemblies import KNOWN, canonical, chrom_lengths, genome_label
+from annatac.genome.chroms import is_standard, to_ucsc
+from annatac.genome.intervals import intervals_of, island_names, overlaps_any, parse_names, read_bed
+
+__all__ = [
+    "KNOWN",
+    "canonical",
+    "chrom_lengths",
+    "genome_label",
+    "intervals_of",
+    "is_standard",
+    "island_names",
+    "overlaps_any",
+    "parse_names",
+    "read_bed",
+    "to_ucsc",
+]
