@@ -1,0 +1,50 @@
+"""Count matrices of any kind as CSR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+
+def as_csr(x: Any) -> sp.csr_matrix:
+    """Return a dense, sparse or backed matrix (cells x features) as CSR without stored zeros.
+
+    The values keep their dtype. An in-memory CSR matrix without stored zeros is returned itself, not copied.
+    """
+    if hasattr(x, "to_memory"):  # anndata's backed sparse data set
+        x = x.to_memory()
+    elif not isinstance(x, np.ndarray) and not sp.issparse(x):
+        x = np.asarray(x[:]) if hasattr(x, "shape") else np.asarray(x)  # HDF5 or zarr array
+    matrix = sp.csr_matrix(x)
+    if matrix.nnz and not matrix.data.all():
+        matrix = matrix.copy() if sp.issparse(x) else matrix
+        matrix.eliminate_zeros()
+    return matrix
+
+
+def in_chunks(x: Any, n_rows: int = 20_000) -> Iterator[sp.csr_matrix]:
+    """Yield the rows of a matrix as CSR; of a backed one only ``n_rows`` at a time are in memory."""
+    if isinstance(x, np.ndarray) or sp.issparse(x):
+        yield as_csr(x)
+        return
+    for first in range(0, max(x.shape[0], 1), n_rows):
+        yield as_csr(x[first : first + n_rows])
+
+
+def map_columns(x: sp.csr_matrix, target: npt.NDArray[np.int64], n_columns: int) -> sp.csr_matrix:
+    """Return ``x`` with column j moved to ``target[j]``.
+
+    A column with target -1 is left out; columns of one target are summed.
+    """
+    moved = target[x.indices]
+    keep = moved >= 0
+    n_kept = np.concatenate([[0], np.cumsum(keep)])
+    result = sp.csr_matrix(
+        (x.data[keep], moved[keep], n_kept[x.indptr]), shape=(x.shape[0], n_columns), copy=False
+    )
+    result.sum_duplicates()  # sorts the indices too
+    return result
