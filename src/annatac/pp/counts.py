@@ -26,11 +26,10 @@ def as_csr(x: Any) -> sp.csr_matrix:
     return matrix
 
 
-def in_chunks(x: Any, n_rows: int = 20_000) -> Iterator[sp.csr_matrix]:
-    """Yield the rows of a matrix as CSR; of a backed one only ``n_rows`` at a time are in memory."""
-    if isinstance(x, np.ndarray) or sp.issparse(x):
-        yield as_csr(x)
-        return
+def in_chunks(x: Any, n_rows: int = 2_000) -> Iterator[sp.csr_matrix]:
+    """Yield the rows of a matrix as CSR, ``n_rows`` at a time; of a backed one no more is in memory."""
+    if sp.issparse(x) and x.format != "csr":
+        x = sp.csr_matrix(x)  # rows of other formats are slow to take out
     for first in range(0, max(x.shape[0], 1), n_rows):
         yield as_csr(x[first : first + n_rows])
 
