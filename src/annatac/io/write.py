@@ -1,0 +1,151 @@
+"""Writes what annotation adds to a query, without loading the query's matrix."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from annatac.io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def write_annotated(
+    out: str | Path,
+    *,
+    source: str | Path | None,
+    adata: AnnData,
+    obs: pd.DataFrame,
+    obsm: Mapping[str, np.ndarray],
+    uns: Mapping[str, Any],
+) -> None:
+    """Write the query with the new obs columns, obsm and uns entries to ``out`` (h5ad), whole or not at all.
+
+    Where the query was an h5ad file and still has its cells, the file is copied and only the new entries are
+    written into the copy: X, layers and all other entries stay as they are on disk and are never loaded.
+    Otherwise (other formats, chosen cells, files of anndata before 0.7) the AnnData is written whole.
+
+    Parameters
+    ----------
+    source
+        The file that the query was read from, or None.
+    adata
+        The query, cells x features; not changed.
+    obs
+        New columns, one row a cell, index = ``adata.obs_names``. A column that exists is replaced, in its place.
+    obsm
+        New arrays, cells x anything. Entries that exist are replaced, here and in ``uns``.
+    uns
+        New entries; anything that anndata can write.
+
+    Raises
+    ------
+    OutputError
+        ``out`` cannot be written; an older file is left as it was.
+    """
+    if not obs.index.equals(adata.obs_names):
+        raise ValueError("obs must have one row a cell, in the order of adata.obs_names")
+    obs = obs.copy(deep=False)
+    for name in obs.columns[[isinstance(dtype, pd.StringDtype) for dtype in obs.dtypes]]:
+        obs[name] = obs[name].astype(object)
+    with atomic_path(out) as temporary, _quiet():
+        if source is not None and _can_be_extended(Path(source), adata):
+            shutil.copyfile(source, temporary)
+            with h5py.File(temporary, "r+") as file:
+                _extend(file, obs, obsm, uns)
+        else:
+            _whole(adata, obs, obsm, uns).write_h5ad(temporary)
+
+
+def _can_be_extended(source: Path, adata: AnnData) -> bool:
+    """Whether ``source`` is an h5ad file of groups (anndata 0.7 and later) with just these cells."""
+    if not source.is_file() or not h5py.is_hdf5(source):
+        return False
+    with h5py.File(source, "r") as file:
+        obs = file.get("obs")
+        if not isinstance(obs, h5py.Group) or "var" not in file or "X" not in file:
+            return False
+        if any(not isinstance(file[slot], h5py.Group) for slot in ("obsm", "uns") if slot in file):
+            return False
+        index = obs.get(obs.attrs.get("_index", "_index"))
+        if not isinstance(index, h5py.Dataset) or len(index) != adata.n_obs:
+            return False
+        return bool(np.array_equal(index.asstr()[...], adata.obs_names.to_numpy(dtype=str)))
+
+
+def _extend(
+    file: h5py.File, obs: pd.DataFrame, obsm: Mapping[str, np.ndarray], uns: Mapping[str, Any]
+) -> None:
+    from anndata.io import read_elem, write_elem
+
+    if file["obs"].attrs.get("encoding-version") == "0.2.0":
+        # columns are entries of their own: the existing ones are not touched
+        group = file["obs"]
+        order = [str(name) for name in group.attrs["column-order"]]
+        for name in obs.columns:
+            write_elem(group, str(name), _element(obs[name]))
+        order += [str(name) for name in obs.columns if str(name) not in order]
+        group.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
+    else:
+        old = read_elem(file["obs"])
+        write_elem(file, "obs", _joined(old, obs))
+    for slot, entries in (("obsm", obsm), ("uns", uns)):
+        if slot not in file:
+            write_elem(file, slot, {})
+        for name, value in entries.items():
+            write_elem(file[slot], name, value)
+
+
+def _element(column: pd.Series) -> Any:
+    """Return a column's values as anndata writes a data frame's column."""
+    if column.dtype == object:
+        return column.to_numpy()
+    return column.array if isinstance(column.dtype, pd.CategoricalDtype) else column.to_numpy()
+
+
+def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    joined = old.copy(deep=False)
+    for name in new.columns:
+        joined[name] = new[name].array
+    return joined
+
+
+def _whole(
+    adata: AnnData, obs: pd.DataFrame, obsm: Mapping[str, np.ndarray], uns: Mapping[str, Any]
+) -> AnnData:
+    from anndata import AnnData
+
+    if adata.isbacked:
+        adata = adata.to_memory()
+    whole = AnnData(
+        X=adata.X,
+        obs=_joined(adata.obs, obs),
+        var=adata.var,
+        uns={**adata.uns, **uns},
+        obsm={**adata.obsm, **obsm},
+        varm=dict(adata.varm),
+        obsp=dict(adata.obsp),
+        varp=dict(adata.varp),
+        layers=dict(adata.layers),
+    )
+    if adata.raw is not None:
+        whole.raw = adata.raw.to_adata()
+    return whole
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what anndata says of strings that it turns into categories while writing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module="anndata")
+        yield
