@@ -59,7 +59,7 @@ class FragmentBlock:
 
 
 class _Words:
-    """Any eight bytes of a text as a little-endian 64-bit word."""
+    """Any eight bytes of a text as a little-endian 64-bit word (anything behind the end of the text)."""
 
     def __init__(self, text: bytes):
         self.bytes = np.frombuffer(text, np.uint8)
@@ -68,9 +68,9 @@ class _Words:
     def at(self, position: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         index = position >> 3
         shift = ((position & 7) << 3).astype(U64)
-        low = self.aligned.take(index) >> shift
+        low = self.aligned.take(index, mode="clip") >> shift
         # a shift by 64 gives 0 in numpy; split in two so as not to lean on that
-        high = (self.aligned.take(index + 1) << (U64(63) - shift)) << U64(1)
+        high = (self.aligned.take(index + 1, mode="clip") << (U64(63) - shift)) << U64(1)
         return low | high
 
 
@@ -101,14 +101,6 @@ def _hash(
                 hashed[ended] = before[ended]
             before = hashed.copy()
     return hashed
-
-
-def hash_names(names: list[str]) -> npt.NDArray[np.uint64]:
-    """Return the hashes by which :func:`parse_block` knows these barcodes."""
-    encoded = [name.encode() for name in names]
-    length = np.array([len(name) for name in encoded], dtype=np.int64)
-    begin = np.cumsum(length) - length
-    return _hash(_Words(_padded(b"".join(encoded))), begin + _FRONT, length)
 
 
 def _padded(text: bytes) -> bytes:

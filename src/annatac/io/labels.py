@@ -15,7 +15,17 @@ from annatac.errors import AnnatacWarning, LabelError
 from annatac.genome.intervals import open_text
 from annatac.io.barcodes import examples
 
-_BARCODE_HEADERS = {"barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "cell_barcode", "index", "name"}
+_BARCODE_HEADERS = {
+    "barcode",
+    "barcodes",
+    "cell",
+    "cells",
+    "cell_id",
+    "cellid",
+    "cell_barcode",
+    "index",
+    "name",
+}
 _BARCODE_HEADERS |= {"", "obs_names", "cell_name", "cellnames", "unnamed: 0", "x"}
 _TYPE_HEADERS = {"cell_type", "celltype", "cell_types", "type", "label", "labels", "annotation", "cluster"}
 _MISSING = {"", "na", "nan", "none", "n/a"}
@@ -45,7 +55,8 @@ def read_labels(path: str | Path, obs_names: Sequence[str]) -> pd.Series:
     """Return the type of every cell from a CSV or TSV of barcode and type; missing where none is given.
 
     Where barcodes do not agree as they stand, a common suffix such as ``-1`` or a sample in front
-    (``sample#``, ``sample:``, ``sample_``) is put aside, if every cell is still told apart; a warning says so.
+    (``sample#``, ``sample:``, ``sample_``) is put aside, if every cell is still told
+    apart; a warning says so.
 
     Parameters
     ----------

@@ -41,11 +41,11 @@ def _damaged(path: Path, found: str) -> DamagedFileError:
     )
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _unpacked(path: Path, block_bytes: int) -> Iterator[bytes]:
     """Yield the text in pieces; gzip members (bgzip blocks) are followed one after the other."""
     with open_checked(path) as file:
         if not is_gzip(path):
-            while piece := file.read(BLOCK_BYTES):
+            while piece := file.read(block_bytes):
                 yield piece
             return
         member = zlib.decompressobj(31)
@@ -77,7 +77,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
 def _whole_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
     parts: list[bytes] = []
     n_bytes = 0
-    for piece in _unpacked(path):
+    for piece in _unpacked(path, block_bytes):
         parts.append(piece)
         n_bytes += len(piece)
         if n_bytes < block_bytes:

@@ -41,7 +41,8 @@ def write_annotated(
     adata
         The query, cells x features; not changed.
     obs
-        New columns, one row a cell, index = ``adata.obs_names``. A column that exists is replaced, in its place.
+        New columns, one row a cell, index = ``adata.obs_names``. A column that exists is
+        replaced, in its place.
     obsm
         New arrays, cells x anything. Entries that exist are replaced, here and in ``uns``.
     uns
