@@ -119,6 +119,15 @@ def test_sankey_bars_are_as_high_as_their_cells(cells):
     assert heights / heights.sum() == pytest.approx(n / n.sum())
 
 
+def test_sankey_italics_are_for_what_the_model_does_not_know(cells):
+    cells.obs[keys.LABEL] = cells.obs[keys.LABEL].astype(str).replace("T1", "T2")  # no cell ends as T1
+    styles = {
+        text.get_text().rsplit("  ", 1)[0]: text.get_fontstyle() for text in pl.sankey(cells, "truth").texts
+    }
+    assert styles["T1"] == styles["T2"] == "normal"
+    assert styles["type 5, a long name"] == styles["novel"] == "italic"
+
+
 def test_umap_names_do_not_cover_each_other():
     from annatac.pl.embedding import _spread
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # inches
 _ROW, _GAP, _BAR, _PAD, _HEAD = 0.17, 0.06, 0.14, 0.07, 0.32
-_CHAR = 0.075  # an average character at 9 points
+_CHAR = 0.072  # an average character at 9 points
 _FONT_POINTS = 9.0
 
 
@@ -67,7 +67,8 @@ def sankey(
     x_bars = (margins[0], max(width - margins[1] - _BAR, margins[0] + 1.0))
     colors = type_colors([*evaluation.confusion.columns, *flow.index])
     _draw_bands(ax, flow, tops, (x_bars[0] + _BAR, x_bars[1]), scale, colors, min_cells)
-    _draw_bars(ax, flow, texts, tops, x_bars, scale, min(1.0, row / _ROW) * _FONT_POINTS, colors)
+    known = set(evaluation.confusion.columns)
+    _draw_bars(ax, flow, texts, tops, x_bars, scale, min(1.0, row / _ROW) * _FONT_POINTS, colors, known)
     for x, words, side in (
         (x_bars[0] - _PAD, heads[0], "right"),
         (x_bars[1] + _BAR + _PAD, heads[1], "left"),
@@ -133,10 +134,10 @@ def _draw_bars(
     scale: float,
     font_points: float,
     colors: dict[str, str],
+    known: set[str],
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    known = set(flow.columns)
     for side, names in enumerate((flow.index, flow.columns)):
         sizes = flow.sum(axis=1 - side).to_numpy() * scale
         x = x_bars[side]
@@ -149,7 +150,7 @@ def _draw_bars(
                 ha="right" if side == 0 else "left",
                 va="center",
                 fontsize=font_points,
-                style="italic" if name == keys.NOVEL_LABEL or name not in known else "normal",
+                style="italic" if name not in known else "normal",
             )
 
 
