@@ -9,25 +9,26 @@ _HOMES = {
     "N_CLASSES": "tokens",
     "Overlap": "tokens",
     "Universe": "universe",
+    "check_profile": "profile",
     "group_split": "splits",
     "openness_classes": "tokens",
     "peak_islands": "islands",
-    "qc": "qc",
-    "read": "read",
+    "qc": "quality",
+    "read": "reading",
     "stratified_split": "splits",
     "tokenize": "tokens",
     "validate_counts": "validate",
     "validate_labels": "validate",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'annatac.pp' has no attribute '{name}'")
     value = getattr(import_module(f"annatac.pp.{_HOMES[name]}"), name)
-    globals()[name] = value  # a submodule of the same name (qc, read) must not shadow the function
+    globals()[name] = value
     return value
 
 
