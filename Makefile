@@ -1,0 +1,55 @@
+# Every target sets up .venv by itself; it is set up again only when pyproject.toml has changed.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DOCS := $(VENV)/.docs
+
+.PHONY: help demo test lint format docs clean
+
+help:
+	@echo "make demo    train on simulated cells, annotate others, evaluate; pictures in demo/"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make format  rewrite the sources as ruff wants them"
+	@echo "make docs    build the documentation into site/"
+	@echo "make clean   remove what these targets made"
+	@echo "PYTHON=python3.12 chooses the interpreter, TORCH=torch==2.13.0 the PyTorch to install."
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# PyTorch first and alone: pip then does not look for another version of it.
+$(INSTALLED): pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/annatac demo -o demo --overwrite
+
+# Two workers with one thread each: many threads on small tensors only get in each other's way.
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n 2 $(TESTS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(DOCS)
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache
