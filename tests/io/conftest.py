@@ -34,7 +34,7 @@ def peak_names(peaks: pd.DataFrame) -> list[str]:
 
 @pytest.fixture
 def barcodes() -> list[str]:
-    return [f"{'ACGT'[i % 4]}{'ACGT'[i // 4 % 4]}{'GGTTC'[i // 16]}ACCATTGACG-1" for i in range(20)]
+    return [f"{'ACGT'[i % 4]}{'ACGT'[i // 4 % 4]}{'GT'[i // 16]}ACCATTGACG-1" for i in range(20)]
 
 
 @pytest.fixture

@@ -28,12 +28,9 @@ def _has_x(file: h5py.File) -> bool:
     if "X" not in file:
         return False
     x = file["X"]
-    shape = (
-        x.shape
-        if isinstance(x, h5py.Dataset)
-        else x.attrs.get("shape", x.attrs.get("h5sparse_shape", (1, 1)))
-    )
-    return x.attrs.get("encoding-type", "") != "null" and len(shape or ()) == 2
+    if isinstance(x, h5py.Dataset):
+        return len(x.shape or ()) == 2
+    return x.attrs.get("encoding-type", "") != "null"
 
 
 def _refuse_without_x(path: Path, layers: list[str]) -> InputError:
@@ -102,11 +99,11 @@ def read_h5ad(path: Path, *, backed: bool = False) -> AnnData:
             x = file["X"]
             parts = [as_counts(x[a : a + _ROWS]) for a in range(0, x.shape[0], _ROWS)]
             refuse_empty(adata.shape, path)
-            raw = adata.raw.to_adata() if adata.raw is not None else None
+            raw = None if adata.raw is None else ad.AnnData(_loaded(adata.raw.X), adata.obs, adata.raw.var)
             whole = ad.AnnData(
                 X=sp.vstack(parts, format="csr"),
-                **{name: _slot(adata, name) for name in ("obs", "var", "uns")},
-                **{name: dict(_slot(adata, name)) for name in ("obsm", "varm", "obsp", "varp", "layers")},
+                **{name: getattr(adata, name) for name in ("obs", "var", "uns")},
+                **{name: dict(getattr(adata, name)) for name in ("obsm", "varm", "obsp", "varp", "layers")},
             )
             if raw is not None:
                 whole.raw = raw
@@ -115,8 +112,8 @@ def read_h5ad(path: Path, *, backed: bool = False) -> AnnData:
     return _tidy(adata, path)
 
 
-def _slot(adata: AnnData, name: str) -> Any:
-    return getattr(adata, name)
+def _loaded(matrix: Any) -> Any:
+    return matrix.to_memory() if hasattr(matrix, "to_memory") else matrix[...]
 
 
 def read_zarr(path: Path) -> AnnData:
