@@ -18,6 +18,7 @@ from annatac.genome.chroms import is_standard, sort_key, species_prefixes, to_uc
 from annatac.genome.intervals import intervals_of, island_names, overlaps_any, read_bed
 from annatac.pp.binning import Assign, Openness, Rows, assign_peaks, group_by_island, island_openness
 from annatac.pp.counts import as_csr, in_chunks
+from annatac.pp.validate import validate_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,13 +79,12 @@ def peak_islands(
     ConfigError
         An unknown choice, ``islands='tss'`` without genes, or bins that cannot be regrouped exactly.
     InputError
-        No peak is left, or a file cannot be used.
+        X holds no counts (see :func:`annatac.pp.validate_counts`), no peak is left, or a file cannot be used.
     """
     _check_choices(bin_size, {"islands": islands, "assign": assign, "openness": openness})
     if islands == "tss" and genes is None:
         raise ConfigError("islands='tss' needs genes: give the path of a GTF, GFF3 or BED file of genes.")
-    if 0 in adata.shape:
-        raise InputError(f"The matrix is empty: {adata.n_obs} cells x {adata.n_vars} features.")
+    validate_counts(adata)
     table = intervals_of(adata.var)
     if table is None:
         return _named_features(adata, islands)
