@@ -81,7 +81,8 @@ def read(
     names = _sample_names(paths) if samples is None else [str(name) for name in samples]
     if len(names) != len(paths) or len(set(names)) != len(names):
         raise ConfigError(
-            f"{len(paths)} inputs need as many different sample names, found {', '.join(names)}. Name each once."
+            f"{len(paths)} inputs need as many different sample names, found {', '.join(names)}. Name "
+            "each once."
         )
     if isinstance(barcodes, Mapping) and set(barcodes) - set(names):
         unknown = ", ".join(sorted(set(barcodes) - set(names)))
@@ -128,8 +129,8 @@ def join_samples(islands: Iterable[AnnData], samples: Sequence[str]) -> AnnData:
     if any(with_coordinates) and not all(with_coordinates):
         odd = samples[with_coordinates.index(False)]
         raise InputError(
-            f"The features of sample '{odd}' have no coordinates, those of others have: they cannot be joined. "
-            "Give that sample peak coordinates, or annotate it alone."
+            f"The features of sample '{odd}' have no coordinates, those of others have: they cannot be "
+            "joined. Give that sample peak coordinates, or annotate it alone."
         )
     sources = {str(entry.get("source")) for entry in made}
     if len(sources) > 1:
@@ -148,10 +149,8 @@ def join_samples(islands: Iterable[AnnData], samples: Sequence[str]) -> AnnData:
     sample = np.repeat(np.asarray(samples, dtype=object), n_cells)
     obs.index = pd.Index([f"{s}:{b}" for s, b in zip(sample, obs.index, strict=True)])
     obs[keys.SAMPLE] = pd.Categorical(sample, categories=list(samples))
-    for column in obs.columns[
-        obs.dtypes == object
-    ]:  # a column that some samples lack cannot be written as is
-        if obs[column].isna().any():
+    for column in obs.columns:
+        if obs[column].dtype.kind == "O" and obs[column].isna().any():  # a sample lacks it
             obs[column] = obs[column].astype("category")
     source = sources.pop() if len(sources) == 1 else "mixed"
     uns: dict[str, Any] = {keys.ISLANDS: made[0] | {"source": source}}
@@ -173,8 +172,8 @@ def _one_genome(parts: Sequence[AnnData], samples: Sequence[str]) -> str | None:
     if len({genome_label(name) for name in stated.values()}) > 1:
         shown = ", ".join(f"{sample}: {genome_label(name)}" for sample, name in stated.items())
         raise AssemblyError(
-            f"The inputs are on different assemblies ({shown}). Map them to one (lift peaks or fragments), or "
-            "annotate them apart."
+            f"The inputs are on different assemblies ({shown}). Map them to one (lift peaks or fragments), "
+            "or annotate them apart."
         )
     return next(iter(stated.values()), None)
 
