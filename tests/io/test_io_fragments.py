@@ -19,6 +19,7 @@ from annatac.io import fragments as module
 from annatac.io import read_one
 from annatac.io.fragment_lines import parse_block
 from annatac.io.fragments import read_fragments
+from annatac.io.hash_table import HashTable
 from annatac.io.insertions import Bins
 
 HEADER = "# id=x\n# reference_path=/refs/refdata-cellranger-arc-GRCh38-2020-A-2.0.0\n# primary_contig=chr1\n"
@@ -121,12 +122,12 @@ def test_parsed_block_equals_its_lines(rows: list[tuple[str, int, int, str]]) ->
     assert block is not None
     assert block.start.tolist() == [s for _, s, _, _ in rows]
     assert block.end.tolist() == [s + w for _, s, w, _ in rows]
-    assert [block.barcode(code) for code in block.barcode_code] == [b for *_, b in rows]
+    assert [block.barcode(i) for i in range(len(rows))] == [b for *_, b in rows]
     assert np.repeat(block.chroms, np.diff(block.chrom_start)).tolist() == [c for c, *_ in rows]
-    for (chrom, start, width, barcode), code in zip(rows, block.barcode_code, strict=True):
+    for (chrom, start, width, barcode), hashed in zip(rows, block.barcode_hash, strict=True):
         alone = parse_block(f"{chrom}\t{start}\t{start + width}\t{barcode}\n".encode(), Path("x"), 1)
         assert alone is not None
-        assert alone.barcode_hash[0] == block.barcode_hash[code]  # whatever else is in the block
+        assert alone.barcode_hash[0] == hashed  # whatever else is in the block
 
 
 def test_barcodes_from_lists_tables_and_minimum(tmp_path: Path, fragments: pd.DataFrame) -> None:
@@ -258,3 +259,18 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
 
     small, large = peak(75_000), peak(300_000)
     assert large < 1.2 * small
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 60), max_size=30), max_size=8), st.integers(0, 2))
+def test_hash_table_numbers_as_a_dictionary_does(batches: list[list[int]], crowding: int) -> None:
+    table, known = HashTable(n_bits=3), {}
+    spread = np.uint64((1, 1 << 58, 0x9E3779B97F4A7C15)[crowding])  # all in one slot, in a few, everywhere
+    for batch in batches:
+        hashes = np.array(batch, dtype=np.uint64) * spread
+        assert table.find(hashes).tolist() == [known.get(h, -1) for h in hashes.tolist()]
+        new = [h for h in dict.fromkeys(hashes.tolist()) if h and h not in known]
+        known.update({h: len(known) + i for i, h in enumerate(new)})
+        table.add(np.array(new, dtype=np.uint64))
+    everything = np.array(list(known), dtype=np.uint64)
+    assert table.find(everything).tolist() == list(range(len(known)))

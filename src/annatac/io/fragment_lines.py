@@ -2,7 +2,7 @@
 
 A line is ``chrom<TAB>start<TAB>end<TAB>barcode[<TAB>reads]``. Numbers are read eight digits at a time
 from the 64-bit word that ends where the number ends; chromosomes and barcodes are told apart by a
-64-bit hash of their bytes (two of a million barcodes share one with a chance of 3e-8), so that no
+63-bit hash of their bytes (two of a million barcodes share one with a chance of 5e-8), so that no
 Python string is made for a line.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from annatac.errors import InputError
 
@@ -28,16 +27,13 @@ LAYOUT = "chrom, start, end, barcode and, optionally, the number of reads, separ
 class FragmentBlock:
     """The fragments of a block of lines, in the order of the file.
 
-    ``start``, ``end`` are int64 (0-based, half-open); fragment ``i`` has barcode
-    ``barcodes[barcode_code[i]]``, whose hash is ``barcode_hash[barcode_code[i]]``; chromosome
-    ``chroms[j]`` holds for fragments ``chrom_start[j]`` up to ``chrom_start[j + 1]``.
+    ``start``, ``end`` are int64 (0-based, half-open); ``barcode_hash`` is never 0; chromosome ``chroms[j]``
+    holds for fragments ``chrom_start[j]`` up to ``chrom_start[j + 1]``.
     """
 
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
-    barcode_code: npt.NDArray[np.int64]
     barcode_hash: npt.NDArray[np.uint64]
-    barcode_first: npt.NDArray[np.int64]
     barcode_begin: npt.NDArray[np.int64]
     barcode_end: npt.NDArray[np.int64]
     text: bytes
@@ -46,9 +42,8 @@ class FragmentBlock:
     line_number: npt.NDArray[np.int64] | int
     n_lines: int
 
-    def barcode(self, code: int) -> str:
-        """Return the barcode with this code in this block."""
-        i = self.barcode_first[code]
+    def barcode(self, i: int) -> str:
+        """Return the barcode of fragment ``i``."""
         return self.text[self.barcode_begin[i] : self.barcode_end[i]].decode("utf-8", "replace")
 
     def line_of(self, i: int) -> int:
@@ -216,15 +211,10 @@ def parse_block(text: bytes, path: Path, first_line: int) -> FragmentBlock | Non
         )
     chrom = _hash(words, line_begin, tab1 - line_begin)
     chrom_start = np.concatenate([[0], np.flatnonzero(chrom[1:] != chrom[:-1]) + 1])
-    code, hashes = pd.factorize(_hash(words, tab3 + 1, tab4 - tab3 - 1))
-    first = np.empty(len(hashes), dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
     return FragmentBlock(
         start=start,
         end=end,
-        barcode_code=code,
-        barcode_hash=np.asarray(hashes, dtype=U64),
-        barcode_first=first,
+        barcode_hash=_hash(words, tab3 + 1, tab4 - tab3 - 1) | U64(1),
         barcode_begin=tab3 + 1,
         barcode_end=tab4,
         text=padded,

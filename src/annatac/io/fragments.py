@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from annatac.errors import AnnatacWarning, AssemblyError, InputError
 from annatac.genome.assemblies import genome_label
@@ -15,6 +16,7 @@ from annatac.genome.chroms import to_ucsc
 from annatac.io.barcodes import Barcodes, metrics_beside, rows_of
 from annatac.io.counts import insertion_anndata
 from annatac.io.fragment_lines import FragmentBlock, parse_block
+from annatac.io.hash_table import HashTable
 from annatac.io.insertions import Bins, InsertionCounter, Peaks
 from annatac.io.textblocks import in_thread, line_blocks
 
@@ -132,21 +134,15 @@ def read_fragments(
             )
     counter = InsertionCounter(features)
     names: list[str] = []
-    code_of: dict[int, int] = {}
-    n_fragments = np.zeros(1024, dtype=np.int64)
+    table = HashTable()
+    n_fragments = np.zeros(1 << 12, dtype=np.int64)
     order = _Order(path)
     for block in _blocks(path):
         order.check(block)
-        hashes = block.barcode_hash.tolist()
-        for i, hashed in enumerate(hashes):
-            if hashed not in code_of:
-                code_of[hashed] = len(names)
-                names.append(block.barcode(i))
-        code = np.array([code_of[hashed] for hashed in hashes], dtype=np.int64)
-        if len(names) > len(n_fragments):
-            n_fragments = np.append(n_fragments, np.zeros(2 * len(names), dtype=np.int64))
-        n_fragments[code] += np.bincount(block.barcode_code, minlength=len(code))
-        cell = code[block.barcode_code]
+        cell = _number(block, table, names)
+        while len(names) > len(n_fragments):
+            n_fragments = np.append(n_fragments, np.zeros_like(n_fragments))
+        np.add.at(n_fragments, cell, 1)
         for chrom, a, b in zip(block.chroms, block.chrom_start[:-1], block.chrom_start[1:], strict=True):
             if chrom_sizes is not None and not _inside(path, block, chrom, a, b, chrom_sizes):
                 continue
@@ -169,6 +165,18 @@ def read_fragments(
             )
     counts, var = counter.result(cells)
     return insertion_anndata(counts, [names[i] for i in cells], var, features)
+
+
+def _number(block: FragmentBlock, table: HashTable, names: list[str]) -> npt.NDArray[np.int64]:
+    """Return the number of each fragment's barcode; new barcodes are added to ``table`` and ``names``."""
+    cell = table.find(block.barcode_hash)
+    new = np.flatnonzero(cell < 0)
+    if len(new):
+        hashes, first = np.unique(block.barcode_hash[new], return_index=True)
+        names.extend(block.barcode(i) for i in new[first])
+        table.add(hashes)
+        cell[new] = table.find(block.barcode_hash[new])
+    return cell
 
 
 def _inside(
