@@ -47,9 +47,8 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
             "accuracy_accepted",
             "share_rejected",
         ]
-        parts.append(
-            _table(f"By {evaluation.by.index.name}", evaluation.by[columns], evaluation.by.index.name)
-        )
+        key = str(evaluation.by.index.name)
+        parts.append(_table(f"By {key}", evaluation.by[columns], key))
     return Group(*parts)
 
 
@@ -71,7 +70,7 @@ def _summary(evaluation: Evaluation) -> Table:
 
 def _table(title: str, content: pd.DataFrame, index_name: str) -> Table:
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column(escape(str(index_name)), overflow="fold")
+    table.add_column(escape(index_name), overflow="fold")
     for column in content.columns:
         table.add_column(str(column).replace("_", " "), justify="left" if column == "most_often" else "right")
     for name, row in zip(content.index, content.to_numpy(dtype=object), strict=True):

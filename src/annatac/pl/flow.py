@@ -63,7 +63,7 @@ def sankey(
     ax.set_axis_off()
 
     scale, row = _inches_a_cell(flow, height - _HEAD)
-    tops = [_tops(flow.sum(axis=1 - side).to_numpy() * scale, row, _HEAD, height) for side in (0, 1)]
+    tops = [_tops(flow.to_numpy().sum(axis=1 - side) * scale, row, _HEAD, height) for side in (0, 1)]
     x_bars = (margins[0], max(width - margins[1] - _BAR, margins[0] + 1.0))
     colors = type_colors([*evaluation.confusion.columns, *flow.index])
     _draw_bands(ax, flow, tops, (x_bars[0] + _BAR, x_bars[1]), scale, colors, min_cells)
@@ -139,7 +139,7 @@ def _draw_bars(
     from matplotlib.patches import Rectangle
 
     for side, names in enumerate((flow.index, flow.columns)):
-        sizes = flow.sum(axis=1 - side).to_numpy() * scale
+        sizes = flow.to_numpy().sum(axis=1 - side) * scale
         x = x_bars[side]
         for name, text, top, size in zip(names, texts[side], tops[side], sizes, strict=True):
             ax.add_patch(Rectangle((x, top), _BAR, size, facecolor=colors[str(name)], linewidth=0))

@@ -84,7 +84,7 @@ def training_curves(
 
 def _mark_best(ax: Axes, quality: pd.Series) -> None:
     """Draw a line at the best epoch and write its value beside it, on the side with more room."""
-    best = float(quality.idxmax())
+    best = float(quality.index[int(quality.argmax())])
     left_half = best <= (quality.index[0] + quality.index[-1]) / 2
     ax.axvline(best, color="#999999", linewidth=0.9, linestyle=":", zorder=0)
     ax.annotate(
