@@ -61,3 +61,11 @@ def test_load_h5ad(dataset):
 
 def test_load_npz(dataset):
     assert len(dataset("hema_bulk16")) > 0
+
+
+def test_load_fragments_and_genes(dataset):
+    cells = dataset("pbsmall_fragments")
+    assert cells.n_obs == 150
+    assert cells.X.sum() == 2 * 29_399  # each fragment is two insertions
+    genes = dataset("hg38_genes")
+    assert {"chrom", "start", "end", "symbol", "strand", "tss"} <= set(genes.columns)
