@@ -190,8 +190,7 @@ def profile_correlation(query_mean: npt.ArrayLike, model_mean: npt.ArrayLike) ->
 
 
 def _past_end(table: pd.DataFrame, genome: str) -> npt.NDArray[np.int64]:
-    lengths = chrom_lengths(genome)
-    length = table["chrom"].map(lambda chrom: lengths.get(chrom, 0)).to_numpy()
+    length = table["chrom"].map(chrom_lengths(genome)).fillna(0).to_numpy()
     return np.flatnonzero(table["start"].to_numpy() >= length)
 
 
