@@ -167,7 +167,7 @@ def test_save_writes_and_closes(cells, tmp_path):
 
 
 def test_training_curves(tmp_path):
-    log = tmp_path / "log.jsonl"
+    log = tmp_path / "run.jsonl"
     entries = [{"event": "start"}]
     entries += [
         {"event": "epoch", "phase": "pretrain", "epoch": i, "train_loss": 2 - i / 10} for i in range(1, 4)
@@ -186,6 +186,7 @@ def test_training_curves(tmp_path):
     ]
     log.write_text("\n".join(map(json.dumps, entries)) + '\n{"event": "epo')
     epochs = training.read_epochs(log)
+    assert training.read_epochs(tmp_path).equals(epochs)
     assert epochs.index.tolist() == [1, 2, 3]
     assert training.read_epochs(log, "pretrain")["train_loss"].tolist() == [1.9, 1.8, 1.7]
     loss, quality = pl.training_panels(log)

@@ -33,7 +33,7 @@ def training_curves(
     Parameters
     ----------
     log
-        The run's JSONL log.
+        The run's JSONL log, or the folder that holds it as ``run.jsonl``.
     panel
         ``'loss'`` (training and validation) or ``'quality'`` (accuracy and macro-F1).
     phase
@@ -113,7 +113,7 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     A run that was resumed writes an epoch again; what it wrote last counts. A last line that is cut off
     (the run is still writing it) is left out.
     """
-    path = Path(log)
+    path = Path(log) / "run.jsonl" if Path(log).is_dir() else Path(log)
     if not path.is_file():
         raise MissingFileError(f"There is no run log {path}. Give the JSONL file that the training wrote.")
     lines = path.read_text(encoding="utf-8").splitlines()
