@@ -187,6 +187,9 @@ def test_backed_leaves_x_on_disk(tmp_path: Path, adata: ad.AnnData, peaks: pd.Da
     assert read.var["start"].tolist() == peaks["start"].tolist()
     assert read.uns["genome"] == "hg38"
     read.file.close()
+    few = read_one(path, backed=True, genome="hg38", barcodes=adata.obs_names[[5, 2]].tolist())
+    np.testing.assert_array_equal(few.X.toarray(), adata.X[[5, 2]].toarray())
+    assert few.uns["genome"] == "hg38"
 
 
 def test_values_that_are_no_counts_are_kept_for_validation(tmp_path: Path, adata: ad.AnnData) -> None:

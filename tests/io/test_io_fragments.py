@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_peaks_equal_pandas_also_where_they_overlap(tmp_path: Path, fragments: p
 
 
 @pytest.mark.dataset("pbsmall_fragments")
-def test_pbsmall_equals_pandas_to_the_digit(dataset_path) -> None:
+def test_pbsmall_equals_pandas_to_the_digit(dataset_path: Callable[[str], Path]) -> None:
     path = dataset_path("pbsmall_fragments")
     table = pd.read_csv(
         path, sep="\t", header=None, comment="#", names=["chrom", "start", "end", "barcode", "n"]
@@ -233,6 +234,19 @@ def test_truncated_and_corrupt_gzip(tmp_path: Path, fragments: pd.DataFrame) -> 
     path.write_bytes(whole[:500] + b"\0" * 40 + whole[540:])
     with pytest.raises((DamagedFileError, InputError), match=r"damaged|not a fragment"):
         read_one(path)
+
+
+@pytest.mark.dataset("pbsmall_fragments")
+def test_bgzip_cut_between_blocks(tmp_path: Path, dataset_path: Callable[[str], Path]) -> None:
+    whole = dataset_path("pbsmall_fragments").read_bytes()
+    path = tmp_path / "fragments.tsv.gz"
+    first = int.from_bytes(whole[16:18], "little") + 1
+    path.write_bytes(whole[:first])
+    with pytest.raises(DamagedFileError, match="in the middle of a line"):
+        read_one(path)
+    path.write_bytes(whole[:-28])  # all blocks, but not the one that says so
+    with pytest.warns(AnnatacWarning, match="may be truncated"):
+        assert read_one(path).X.sum() == 2 * 29_399
 
 
 def test_no_fragments(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def as_integers(values: np.ndarray) -> np.ndarray:
             return values
     elif values.dtype.kind not in "iub":
         return values
-    largest = np.abs(values.astype(np.float64)).max(initial=0)
-    return values.astype(np.int32 if largest <= _INT32_MAX else np.int64)
+    small = values.size == 0 or (values.max() <= _INT32_MAX and values.min() >= -_INT32_MAX)
+    return values.astype(np.int32 if small else np.int64, copy=False)
 
 
 def add_coordinates(var: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from annatac.errors import AnnatacError, DamagedFileError, MissingFileError
+from annatac.errors import AnnatacError, DamagedFileError, InputError, MissingFileError
 
 
 @contextmanager
@@ -31,6 +31,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             yield file
     except AnnatacError:
         raise
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: no permission. Ask its owner for read access.") from error
     except (OSError, RuntimeError) as error:
         raise DamagedFileError(
             f"{path} is damaged: HDF5 says '{error}'. Expected a whole HDF5 file of {path.stat().st_size:,} "

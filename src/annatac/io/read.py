@@ -57,7 +57,7 @@ def read_one(
         Fragment files only: chromosome lengths (a file or ``{name: bp}``); other chromosomes are left out,
         and a fragment behind the end of its chromosome is refused.
     backed
-        ``.h5ad`` only: leave X on disk. Other inputs are read into memory.
+        ``.h5ad`` only: leave X on disk. Other inputs, and chosen ``barcodes``, are read into memory.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def read_one(
         else:
             adata = tenx.read_10x_h5(source) if kind == "tenx" else tenx.read_mtx_folder(source)
         if barcodes is not None:
-            adata = adata[rows_of(barcodes, adata.obs_names.tolist(), path)]
-            adata = adata if backed else adata.copy()
+            chosen = adata[rows_of(barcodes, adata.obs_names.tolist(), path)]
+            adata = chosen.to_memory() if adata.isbacked else chosen.copy()
     if assembly is not None:
         _state(adata, assembly, path)
     return adata

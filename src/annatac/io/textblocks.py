@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from annatac.errors import DamagedFileError, InputError, MissingFileError
+from annatac.errors import AnnatacWarning, DamagedFileError, InputError, MissingFileError
 
 BLOCK_BYTES = 1 << 20  # of text; the arrays made from a block then stay in the processor's cache
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # an empty block
 _READ_BYTES = 1 << 16  # of compressed input; small, because zlib copies what follows a gzip member
 
 In = TypeVar("In")
@@ -50,9 +52,14 @@ def _unpacked(path: Path, block_bytes: int) -> Iterator[bytes]:
             return
         member = zlib.decompressobj(31)
         n_bytes = 0
+        bgzip = False
+        tail = b""
+        ends_line = True
         fresh = True
         while packed := file.read(_READ_BYTES):
             n_bytes += len(packed)
+            bgzip = packed[12:14] == b"BC" if not tail else bgzip
+            tail = (tail + packed)[-len(_BGZIP_END) :]
             while packed:
                 if fresh and not packed.strip(b"\0"):
                     break  # zero padding after the last member is allowed, as in gzip itself
@@ -67,10 +74,21 @@ def _unpacked(path: Path, block_bytes: int) -> Iterator[bytes]:
                     member = zlib.decompressobj(31)
                     fresh = True
                 if text:
+                    ends_line = text.endswith(b"\n")
                     yield text
         if not fresh:
             raise _damaged(
                 path, f"it ends in the middle of a gzip block, after {n_bytes:,} bytes (truncated)"
+            )
+        if bgzip and tail != _BGZIP_END:
+            if not ends_line:
+                raise _damaged(path, f"it ends in the middle of a line, after {n_bytes:,} bytes (truncated)")
+            warnings.warn(
+                f"{path} lacks the empty block at which bgzip files end; it may be truncated. Compare its "
+                "size "
+                "with that of the original.",
+                AnnatacWarning,
+                stacklevel=2,
             )
 
 

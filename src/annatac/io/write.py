@@ -30,9 +30,10 @@ def write_annotated(
 ) -> None:
     """Write the query with the new obs columns, obsm and uns entries to ``out`` (h5ad), whole or not at all.
 
-    Where the query was an h5ad file and still has its cells, the file is copied and only the new entries are
-    written into the copy: X, layers and all other entries stay as they are on disk and are never loaded.
-    Otherwise (other formats, chosen cells, files of anndata before 0.7) the AnnData is written whole.
+    Where the query was an h5ad file and still has its cells and features, the file is copied and only the
+    new entries are written into the copy: X, layers and all other entries stay as they are on disk and are
+    never loaded. Otherwise (other formats, chosen cells, fragments, files of anndata before 0.7) the AnnData
+    is written whole.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def write_annotated(
 
 
 def _can_be_extended(source: Path, adata: AnnData) -> bool:
-    """Whether ``source`` is an h5ad file of groups (anndata 0.7 and later) with just these cells."""
+    """Whether ``source`` is an h5ad file of groups (anndata 0.7 on) with just these cells and features."""
     if not source.is_file() or not h5py.is_hdf5(source):
         return False
     with h5py.File(source, "r") as file:
@@ -77,10 +78,15 @@ def _can_be_extended(source: Path, adata: AnnData) -> bool:
             return False
         if any(not isinstance(file[slot], h5py.Group) for slot in ("obsm", "uns") if slot in file):
             return False
-        index = obs.get(obs.attrs.get("_index", "_index"))
-        if not isinstance(index, h5py.Dataset) or len(index) != adata.n_obs:
-            return False
-        return bool(np.array_equal(index.asstr()[...], adata.obs_names.to_numpy(dtype=str)))
+        return _is_named(obs, adata.obs_names) and _is_named(file["var"], adata.var_names)
+
+
+def _is_named(frame: h5py.Group | h5py.Dataset, names: pd.Index) -> bool:
+    """Whether a data frame in an h5ad file has just these names, in this order."""
+    index = frame.get(frame.attrs.get("_index", "_index")) if isinstance(frame, h5py.Group) else None
+    if not isinstance(index, h5py.Dataset) or len(index) != len(names):
+        return False
+    return bool(np.array_equal(index.asstr()[...], names.to_numpy(dtype=str)))
 
 
 def _extend(
