@@ -157,7 +157,8 @@ def main() -> None:
         path = datasets.path(NAME)
         if arguments.barcodes:
             path = with_many_barcodes(path, arguments.barcodes, Path(folder))
-        print(f"{NAME}, {arguments.runs} runs, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        load = os.getloadavg()[0]
+        print(f"{NAME}, {arguments.runs} runs, {os.cpu_count()} cores, load before {load:.1f}")
         print(f"{'':36}{'wall s':>16}{'cpu s':>8}{'peak MB':>9}")
         for method in arguments.methods:
             command = [sys.executable, __file__, "--worker", method, str(path)]
@@ -186,7 +187,7 @@ def main() -> None:
         "command": f"python perf/read_fragments.py {' '.join(sys.argv[1:])}".strip(),
         "date": date.today().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
-        "load_before": os.getloadavg()[0],
+        "load_before": load,
         "data": NAME,
         "runs": arguments.runs,
         "results": table,
