@@ -119,6 +119,7 @@ def test_uint8_sums_do_not_wrap():
     assert peak_islands(adata).X[0, 0] == 200
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_against_a_plain_loop(data):
@@ -218,6 +219,7 @@ def test_bins_from_fragments_stay_and_regroup():
     assert wide.X.toarray().tolist() == [[3, 0, 7], [1, 3, 0], [0, 0, 0], [4, 1, 1]]
     assert wide.var["n_peaks"].tolist() == [2, 1, 1]
     assert wide.uns[keys.ISLANDS]["source"] == "fragments"
+    assert peak_islands(_bins(), bin_size=10_000, openness="max").X[0].toarray().tolist() == [[2, 0, 7]]
     with pytest.raises(ConfigError, match="do not make bins of 7,000 bp"):
         peak_islands(_bins(), bin_size=7000)
 
@@ -227,6 +229,11 @@ def test_islands_of_islands():
     twice = peak_islands(once)
     assert (twice.X != once.X).nnz == 0
     pd.testing.assert_frame_equal(twice.var, once.var, check_like=True)
+    binary = peak_islands(once, openness="binary")
+    assert binary.X.max() == 1
+    assert binary.uns[keys.ISLANDS]["openness"] == "binary"
+    with pytest.raises(ConfigError, match="hold the mean of their peaks, from which the sum"):
+        peak_islands(once, openness="sum")
     with pytest.raises(ConfigError, match="rounded means cannot be put together"):
         peak_islands(once, bin_size=10_000)
     summed = peak_islands(peak_islands(_cells(), openness="sum"), bin_size=10_000)

@@ -9,7 +9,15 @@ import pytest
 import scipy.sparse as sp
 
 from annatac.errors import AnnatacWarning, AssemblyError, InputError, ModelError, OverlapError
-from annatac.pp import N_CLASSES, Universe, check_profile, openness_classes, peak_islands, tokenize
+from annatac.pp import (
+    N_CLASSES,
+    Universe,
+    check_genome,
+    check_profile,
+    openness_classes,
+    peak_islands,
+    tokenize,
+)
 
 GENES = pd.DataFrame({"chrom": ["chr1"], "tss": [5], "symbol": ["A"]})
 
@@ -131,6 +139,7 @@ def test_missing_and_truncated_files(universe, tmp_path):
         Universe.load(path)
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_universe_refuses_repeated_names():
     with pytest.raises(InputError, match="'a' is there more than once"):
         Universe.from_islands(ad.AnnData(np.ones((2, 2)), var=pd.DataFrame(index=["a", "a"])))
@@ -203,6 +212,17 @@ def test_profile_of_a_query():
     half = np.where(np.arange(2000) < 200, np.arange(2000), some)
     with pytest.warns(AnnatacWarning, match="Check the assembly of the query"):
         check_profile(_profiled(seed=1, order=half), universe)
+
+
+def test_stated_genome_of_cells(reference):
+    assert check_genome(reference).stated == "hg38"
+    reference.uns["genome"] = "danRer11"  # no lengths are known: nothing to compare with
+    assert check_genome(reference).stated is None
+    far = _cells([[1, 1]], ["chr21:1-2", "chr22:5-9"], uns={"genome": "mm10"})
+    with pytest.raises(AssemblyError, match="2 of 2 features lie outside mm10"):
+        check_genome(far)
+    assert check_genome(far, genome="hg19").fits == ("hg19", "hg38")
+    assert check_genome(_cells([[1]], ["CD19"])) is None
 
 
 @pytest.mark.dataset("granja2019_bmmc_d6t1", "buenrostro2018_bm0828")

@@ -34,6 +34,14 @@ def in_chunks(x: Any, n_rows: int = 2_000) -> Iterator[sp.csr_matrix]:
         yield as_csr(x[first : first + n_rows])
 
 
+def column_sums(x: Any) -> npt.NDArray[np.float64]:
+    """Return the sum of each column of a dense, sparse or backed matrix."""
+    total = np.zeros(x.shape[1])
+    for rows in in_chunks(x):
+        total += np.bincount(rows.indices, weights=rows.data, minlength=x.shape[1])
+    return total
+
+
 def map_columns(x: sp.csr_matrix, target: npt.NDArray[np.int64], n_columns: int) -> sp.csr_matrix:
     """Return ``x`` with column j moved to ``target[j]``.
 

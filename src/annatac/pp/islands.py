@@ -17,7 +17,7 @@ from annatac.genome.annotation import as_genes
 from annatac.genome.chroms import is_standard, sort_key, species_prefixes, to_ucsc
 from annatac.genome.intervals import intervals_of, island_names, overlaps_any, read_bed
 from annatac.pp.binning import Assign, Openness, Rows, assign_peaks, group_by_island, island_openness
-from annatac.pp.counts import as_csr, in_chunks
+from annatac.pp.counts import as_csr, column_sums, in_chunks
 from annatac.pp.validate import validate_counts
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def peak_islands(
     if made:
         openness = _regrouping(made, bin_size, openness)
     table["chrom"] = to_ucsc(table["chrom"])
-    n_counts = _column_sums(adata)
+    n_counts = column_sums(adata.X)
     keep = _usable(table, n_counts, standard_chromosomes=standard_chromosomes)
     if blacklist is not None:
         bad = blacklist if isinstance(blacklist, pd.DataFrame) else read_bed(blacklist)
@@ -130,6 +130,7 @@ def peak_islands(
     }
     if made:
         parameters |= {k: v for k, v in made.items() if k not in ("bin_size", "islands")}
+        parameters["openness"] = openness if openness == "binary" else made.get("openness", openness)
     return _new(adata, sp.csr_matrix(x), var[kept_islands], parameters)
 
 
@@ -173,20 +174,22 @@ def _regrouping(made: dict[str, Any], bin_size: int, openness: Openness) -> Open
             f"The input is in bins of {old:,} bp, which do not make bins of {bin_size:,} bp. Choose a "
             f"multiple of {old}, or start from the peaks or fragments."
         )
-    how: Openness = "sum" if made.get("source") == "fragments" else made.get("openness", openness)
-    if old != bin_size and how == "mean":
+    if openness == "binary":
+        return "binary"
+    if made.get("source") == "fragments":
+        return "max" if openness == "max" else "sum"
+    held: Openness = made.get("openness", "mean")
+    if openness not in (held, "mean"):
+        raise ConfigError(
+            f"The islands hold the {held} of their peaks, from which the {openness} cannot be had. Start "
+            "from the peaks or fragments."
+        )
+    if old != bin_size and held == "mean":
         raise ConfigError(
             f"Islands of {old:,} bp that hold rounded means cannot be put together to {bin_size:,} bp "
             "exactly. Start from the peaks or fragments."
         )
-    return "sum" if old == bin_size else how
-
-
-def _column_sums(adata: AnnData) -> npt.NDArray[np.float64]:
-    total = np.zeros(adata.n_vars)
-    for x in in_chunks(adata.X):
-        total += np.bincount(x.indices, weights=x.data, minlength=adata.n_vars)
-    return total
+    return "sum" if old == bin_size else held
 
 
 def _usable(

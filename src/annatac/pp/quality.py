@@ -13,7 +13,10 @@ from annatac.pp.counts import in_chunks
 if TYPE_CHECKING:
     from anndata import AnnData
 
+# perf/open_islands.py: at 20 open islands a cell keeps about two thirds of the accuracy that its full depth
+# gives; at 5 the most frequent type alone is nearly as good a guess.
 MIN_OPEN = 20
+MIN_OPEN_TO_CALL = 5
 
 
 def qc(adata: AnnData, *, min_open: int = MIN_OPEN, copy: bool = False) -> AnnData | None:

@@ -1,16 +1,62 @@
-"""A query's mean openness against that of a model: another assembly does not follow it."""
+"""Whether cells are on the assembly that they state, and on that of a model."""
 
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError
-from annatac.genome.check import ProfileCorrelation, profile_correlation
+from annatac.genome.assemblies import is_known
+from annatac.genome.check import (
+    AssemblyReport,
+    GeneTables,
+    ProfileCorrelation,
+    check_assembly,
+    profile_correlation,
+)
+from annatac.genome.intervals import intervals_of
+from annatac.pp.counts import column_sums
 from annatac.pp.universe import Universe
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+def check_genome(
+    adata: AnnData, *, genome: str | None = None, genes_by_assembly: GeneTables | None = None
+) -> AssemblyReport | None:
+    """Return what the cells' features (peaks, bins or islands) say about their assembly.
+
+    Parameters
+    ----------
+    adata
+        Cells x features; X dense, sparse or backed.
+    genome
+        The stated assembly; by default ``uns['genome']`` where its chromosome lengths are known.
+    genes_by_assembly
+        Paths or tables of genes, by assembly; with them openness at start sites is checked too.
+
+    Returns
+    -------
+    The report, or None where the features have no coordinates.
+
+    Raises
+    ------
+    AssemblyError
+        The stated assembly is clearly wrong; the message names the likely one.
+    """
+    table = intervals_of(adata.var)
+    if table is None:
+        return None
+    if genome is None:
+        stated = adata.uns.get(keys.GENOME)
+        known = isinstance(stated, str) and (is_known(stated) or Path(stated).is_file())
+        genome = stated if known else None
+    return check_assembly(
+        table, openness=column_sums(adata.X), genome=genome, genes_by_assembly=genes_by_assembly
+    )
 
 
 def check_profile(islands: AnnData, universe: Universe) -> ProfileCorrelation:
