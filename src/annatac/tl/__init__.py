@@ -1,7 +1,25 @@
-"""Tools on annotated cells."""
+"""Tools: name the cells of a query, and learn from the names. Loaded when first used."""
 
 from __future__ import annotations
 
-from annatac.tl.embed import embed
+from importlib import import_module
+from typing import Any
 
-__all__ = ["embed"]
+_HOMES = {
+    "annotate": "annotation",
+    "embed": "embedding",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'annatac.tl' has no attribute '{name}'")
+    value = getattr(import_module(f"annatac.tl.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,193 @@
+"""A model that names cells: counts in, probabilities and vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+
+from annatac.corpus.batches import collate, in_order_of_depth
+from annatac.errors import ModelError, OverlapError
+from annatac.model import artifact as artifacts
+from annatac.model.artifact import Artifact
+from annatac.pp.assembly import check_profile
+from annatac.pp.islands import peak_islands
+from annatac.pp.quality import MIN_OPEN_TO_CALL
+from annatac.pp.tokens import Overlap, tokenize
+from annatac.train.device import choose_device
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of n cells.
+
+    Attributes
+    ----------
+    probabilities
+        float32 (n, C), softmax over the known types; rows sum to 1. A cell without a known open island
+        gets the shares of the types in the reference.
+    embedding
+        float32 (n, width of the head's last hidden layer).
+    n_open
+        int32 (n,), open islands that the model knows.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    n_open: npt.NDArray[np.int32]
+
+
+class Annotator:
+    """A fine-tuned model, ready to name the cells of a query.
+
+    Parameters
+    ----------
+    artifact
+        As :func:`annatac.model.artifact.load` gives it.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        if not artifact.classes:
+            raise ModelError(
+                "This is a base model: it knows islands but no cell types. Fine-tune it first: "
+                "`annatac finetune REFERENCE --base MODEL -o NEW_MODEL`."
+            )
+        self.artifact = artifact
+
+    @classmethod
+    def load(cls, path: str | Path) -> Annotator:
+        """Read a model folder.
+
+        Raises
+        ------
+        ModelError
+            See :func:`annatac.model.artifact.load`; or it is a base model without types.
+        """
+        return cls(artifacts.load(path))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model folder, whole or not at all."""
+        artifacts.save(self.artifact, path, overwrite=overwrite)
+
+    @property
+    def classes(self) -> list[str]:
+        """The C cell types, in the order of the probabilities."""
+        return self.artifact.classes
+
+    @property
+    def prior(self) -> npt.NDArray[np.float32]:
+        """Share of each type in the reference, float32 (C,)."""
+        n_cells = self.artifact.training["cells_per_type"]
+        counts = np.array([n_cells[name] for name in self.classes], dtype=np.float32)
+        return counts / counts.sum()
+
+    def read(self, inputs: str | Path | Sequence[str | Path], **options: Any) -> AnnData:
+        """Read a query; fragments are counted in the peaks (or bins) that this model was trained on.
+
+        Parameters
+        ----------
+        inputs
+            One path or several.
+        options
+            As those of :func:`annatac.read`.
+
+        Returns
+        -------
+        Matrices: features and counts as they are on disk. Fragments: cells x islands. Several inputs: cells x
+        the union of their islands, named ``sample:barcode``, with ``obs['sample']``.
+        """
+        from annatac.pp.reading import join_samples, sample_names
+
+        paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
+        if len(paths) == 1:
+            return self._read_one(paths[0], options)
+        names = sample_names(paths)
+        options = {**options, "backed": False}
+        settings = self.artifact.island_settings
+        return join_samples(
+            (peak_islands(self._read_one(path, options), **settings) for path in paths), names
+        )
+
+    def _read_one(self, path: Path, options: dict[str, Any]) -> AnnData:
+        from annatac.io.read import holds_fragments, read_one
+
+        wants_fragments = any(options.get(name) is not None for name in ("peaks", "min_fragments"))
+        if not holds_fragments(path, preferred=wants_fragments):
+            return read_one(path, **options)
+        universe = self.artifact.universe
+        own = {"bin_size": universe.bin_size} if universe.bin_size else {}
+        own |= {"peaks": universe.member_peaks()} if options.get("peaks") is None else {}
+        counted = read_one(path, **(options | own))
+        return peak_islands(counted, **self.artifact.island_settings) if universe.has_coordinates else counted
+
+    def tokens(self, adata: AnnData) -> tuple[sp.csr_matrix, Overlap]:
+        """Return a query's tokens (uint8 CSR, cells x islands of the model) and their overlap.
+
+        Raises
+        ------
+        AssemblyError
+            The query is on another assembly than the model.
+        OverlapError
+            No island in common, or the median cell keeps fewer than 5 known open islands.
+        """
+        universe = self.artifact.universe
+        settings = dict(self.artifact.island_settings)
+        islands = adata
+        if universe.has_coordinates:
+            islands = peak_islands(adata, **settings)
+            check_profile(islands, universe)
+        tokens, overlap = tokenize(islands, universe)
+        if overlap.median_open_known < MIN_OPEN_TO_CALL:
+            raise OverlapError(
+                f"The median cell has {overlap.median_open_known:g} open islands that the model knows; at least "
+                f"{MIN_OPEN_TO_CALL} are needed for a call. The query measured "
+                f"{overlap.share_of_model_islands_measured:.1%} of the model's {overlap.n_model_islands:,} islands, "
+                f"and the model knows {overlap.share_of_query_counts_known:.1%} of the query's counts. Count the "
+                "query's fragments in the model's islands (give the fragment file), or train on a reference with "
+                "more peaks."
+            )
+        return tokens, overlap
+
+    def predict(
+        self,
+        tokens: sp.csr_matrix,
+        *,
+        device: str = "auto",
+        batch_size: int = 256,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Predictions:
+        """Return probabilities and vectors of the cells of ``tokens`` (uint8 CSR over the universe).
+
+        ``on_progress`` is called with the number of cells done after each batch.
+        """
+        where = choose_device(device)
+        network = self.artifact.network.to(where).eval()
+        n_cells = tokens.shape[0]
+        n_open = np.diff(tokens.indptr).astype(np.int32)
+        probabilities = np.empty((n_cells, len(self.classes)), dtype=np.float32)
+        embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
+        done = 0
+        with torch.inference_mode():
+            for rows in in_order_of_depth(n_open, batch_size=batch_size):
+                output = network(collate(tokens, rows).to(where))
+                probabilities[rows] = output.logits_BC.float().softmax(1).cpu().numpy()
+                embedding[rows] = output.embedding_BD.float().cpu().numpy()
+                done += len(rows)
+                if on_progress is not None:
+                    on_progress(done)
+        probabilities[n_open == 0] = self.prior
+        return Predictions(probabilities, embedding, n_open)
+
+
+def load(path: str | Path) -> Annotator:
+    """Return the annotator in a model folder (see :meth:`Annotator.load`)."""
+    return Annotator.load(path)

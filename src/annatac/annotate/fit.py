@@ -1,0 +1,203 @@
+"""Fine-tuning from a labelled reference to a model folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+import torch
+
+from annatac.annotate.annotator import Annotator
+from annatac.annotate.card import model_card
+from annatac.annotate.reference import reference_tensors
+from annatac.config import Recipe
+from annatac.corpus.batches import Rows
+from annatac.errors import LabelError, nearest
+from annatac.model import artifact as artifacts
+from annatac.model.artifact import Artifact, quantise
+from annatac.model.network import Network
+from annatac.pp.islands import peak_islands
+from annatac.pp.splits import group_split, stratified_split
+from annatac.pp.tokens import tokenize
+from annatac.pp.universe import Universe
+from annatac.pp.validate import validate_counts, validate_labels
+from annatac.train.device import choose_device
+from annatac.train.finetune import FinetuneTask
+from annatac.train.loop import run
+from annatac.train.output import island_settings, run_folder
+from annatac.train.positions import svd_positions
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def finetune(
+    adata: AnnData,
+    *,
+    label_key: str,
+    output: str | Path,
+    batch_key: str | None = None,
+    recipe: str | Path | Recipe = "default",
+    base: str | Path | None = None,
+    genes: str | Path | pd.DataFrame | None = None,
+    bin_size: int = 5000,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    keep_reference: bool = True,
+    progress: bool = False,
+) -> Annotator:
+    """Train a model on labelled cells and write its folder.
+
+    Parameters
+    ----------
+    adata
+        Reference, cells x peaks or islands, counts.
+    label_key
+        obs column of the cell types. Cells without a type are left out, with a warning.
+    output
+        Model folder to write. Checkpoints live beside it, in ``OUTPUT.run``, until it is done.
+    batch_key
+        obs column of donors or batches: whole ones are held out to choose the best epoch.
+    recipe
+        Name of a shipped recipe, a YAML file, or a :class:`~annatac.config.Recipe`.
+    base
+        Folder of a pre-trained model over islands of the same kind; its universe is taken over.
+    genes
+        GTF, GFF, BED or table of genes; needed where the recipe takes TSS islands only.
+    bin_size
+        Width of an island in bp.
+    seed
+        Same seed, same model (on one kind of machine).
+    resume
+        Go on from the checkpoint of an interrupted run.
+    overwrite
+        Replace an existing model folder.
+    keep_reference
+        Keep type profiles and a sample of tokens in the folder, for adaptation and novelty.
+    progress
+        Show a bar on standard error.
+
+    Returns
+    -------
+    The annotator, as :func:`annatac.load` reads it from ``output``.
+
+    Raises
+    ------
+    LabelError, InputError, ConfigError
+        Unusable labels, counts or settings.
+    OutputError
+        ``output`` exists or cannot be written.
+    Interrupted
+        Ctrl-C; the checkpoint is kept.
+    """
+    recipe = Recipe.load(recipe)
+    output = Path(output)
+    folder = run_folder(output, resume=resume, overwrite=overwrite)
+    validate_counts(adata)
+    labels = validate_labels(adata, label_key)
+    cells = adata[labels.keep]
+    islands = peak_islands(cells, islands=recipe.islands, genes=genes, bin_size=bin_size)
+    started = None if base is None else artifacts.load(base)
+    universe, tokens = _universe(islands, started)
+    codes = pd.Categorical(labels.values, categories=labels.classes).codes.astype(np.int64)
+    groups = _groups(cells, batch_key)
+    fraction = recipe.finetune.validation_fraction
+    training, held_out = _split(codes, groups, fraction, seed)
+
+    network = _network(tokens, len(labels.classes), recipe, started, seed)
+    where = choose_device(device)
+    task = FinetuneTask(
+        network.to(where),
+        tokens,
+        codes,
+        recipe.finetune,
+        training=training,
+        held_out=held_out,
+        seed=seed,
+        device=where,
+        groups=groups,
+    )
+    trained = run(task, recipe.finetune, folder, seed=seed, resume=resume, progress=progress)
+    network.load_state_dict(trained.best)
+    quantise(network)
+    figures = task.validate()
+
+    counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
+    artifact = Artifact(
+        network=network.cpu().eval(),
+        universe=universe,
+        classes=labels.classes,
+        recipe=recipe,
+        island_settings=island_settings(islands, bin_size),
+        reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
+        metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch},
+        training={
+            "n_cells": len(codes),
+            "cells_per_type": {name: int(n) for name, n in counts.items()},
+            "label_key": label_key,
+            "batch_key": batch_key,
+            "held_out": "whole batches" if groups is not None else "stratified by type",
+            "base": None if base is None else str(base),
+            "seed": seed,
+        },
+        run_log=(folder / "run.jsonl").read_text(encoding="utf-8"),
+    )
+    artifact.card = model_card(artifact)
+    annotator = Annotator(artifact)
+    annotator.save(output, overwrite=overwrite)
+    shutil.rmtree(folder, ignore_errors=True)
+    return annotator
+
+
+def _universe(islands: AnnData, base: Artifact | None) -> tuple[Universe, sp.csr_matrix]:
+    """Return the universe and the tokens in it: the base model's, or every island that is open in a cell."""
+    universe = Universe.from_islands(islands) if base is None else base.universe
+    if base is None:
+        universe = universe.take(universe.mean_openness > 0)
+    tokens, _ = tokenize(islands, universe)
+    return universe, tokens
+
+
+def _groups(cells: AnnData, batch_key: str | None) -> npt.NDArray[np.generic] | None:
+    if batch_key is None:
+        return None
+    if batch_key not in cells.obs:
+        columns = [str(column) for column in cells.obs.columns]
+        raise LabelError(
+            f"obs has no column '{batch_key}'.{nearest(batch_key, columns)} It has: {', '.join(columns)}."
+        )
+    return cells.obs[batch_key].astype(str).to_numpy()
+
+
+def _split(
+    codes: npt.NDArray[np.int64], groups: npt.NDArray[np.generic] | None, fraction: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Hold cells out to choose the best epoch: whole batches where they are named, stratified else."""
+    if fraction == 0:
+        return np.arange(len(codes)), np.arange(0)
+    if groups is None:
+        return stratified_split(codes, fraction, seed)
+    return group_split(codes, groups, fraction, seed)
+
+
+def _network(
+    tokens: sp.csr_matrix, n_types: int, recipe: Recipe, base: Artifact | None, seed: int
+) -> Network:
+    config = recipe.model if base is None else base.network.config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(tokens.shape[1], n_types, config)
+    if base is None:
+        positions = svd_positions(tokens, config.position_dim, seed)
+        network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
+    else:
+        network.encoder.load_state_dict(base.network.encoder.state_dict())
+        network.mask_head.load_state_dict(base.network.mask_head.state_dict())
+    return network

@@ -1,0 +1,42 @@
+"""What a model keeps of its reference: a profile of each type and a sample of tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+MAX_CELLS_PER_TYPE = 100
+
+
+def reference_tensors(
+    tokens: sp.csr_matrix, labels: npt.NDArray[np.int64], n_types: int, seed: int
+) -> dict[str, Tensor]:
+    """Return profiles and a class-balanced sample of the reference.
+
+    Returns
+    -------
+    ``profiles`` float16 (C, L): share of the type's cells in which an island is open; ``n_cells`` int64
+    (C,); and up to 100 cells a type as CSR: ``sample_indptr`` int64, ``sample_islands`` int32,
+    ``sample_classes`` uint8, ``sample_labels`` int64.
+    """
+    n_cells = np.bincount(labels, minlength=n_types)
+    members = sp.csr_matrix(
+        (np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))), (n_types, len(labels))
+    )
+    is_open = sp.csr_matrix((np.ones(tokens.nnz, np.float32), tokens.indices, tokens.indptr), tokens.shape)
+    shares = np.asarray((members @ is_open).todense()) / np.maximum(n_cells, 1)[:, None]
+    random = np.random.default_rng([seed, 0x5A3B])
+    chosen = [random.permutation(np.flatnonzero(labels == k))[:MAX_CELLS_PER_TYPE] for k in range(n_types)]
+    rows = np.sort(np.concatenate(chosen))
+    sample = tokens[rows]
+    return {
+        "profiles": torch.from_numpy(shares.astype(np.float16)),
+        "n_cells": torch.from_numpy(n_cells.astype(np.int64)),
+        "sample_indptr": torch.from_numpy(sample.indptr.astype(np.int64)),
+        "sample_islands": torch.from_numpy(sample.indices.astype(np.int32)),
+        "sample_classes": torch.from_numpy(sample.data.astype(np.uint8)),
+        "sample_labels": torch.from_numpy(labels[rows].astype(np.int64)),
+    }

@@ -1,0 +1,215 @@
+"""Recipes: every setting of a model and its training, as strict dataclasses read from YAML.
+
+Unknown keys, wrong types and values out of range are refused by name; nothing is filled in silently
+but the defaults that stand here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from annatac.errors import ConfigError, nearest
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of the network. Defaults are those of the recipe ``default``."""
+
+    depth: int = 1  # encoder layers
+    width: int = 48  # length of a token's vector
+    n_heads: int = 2
+    head_dim: int = 24
+    k: int = 32  # rows that Linformer projects the islands to
+    feed_forward: int = 96  # width of the hidden layer of the feed-forward block
+    closed: Literal["drop", "keep"] = "drop"  # are closed islands tokens? keep = as published
+    projection_sharing: Literal["all", "layer", "head", "none"] = "all"
+    thin: bool = True  # projection and head rows come from the position table (rank = position_dim)
+    position: Literal["fixed", "trainable"] = "trainable"
+    position_dim: int = 32  # length of an island's position vector (TruncatedSVD)
+    depth_exponent: float = 1.0  # sums over islands are scaled by (islands / open islands) ** this
+    head_hidden: tuple[int, ...] = (128, 64)  # fully connected layers between convolution and types
+    dropout: float = 0.3  # in the head
+    wide: bool = True  # linear and profile-likelihood path beside the encoder
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "width", "n_heads", "head_dim", "k", "feed_forward", "position_dim"):
+            _at_least(self, name, 0 if name == "depth" else 1)
+        _between(self, "dropout", 0, 0.95)
+        _between(self, "depth_exponent", 0, 1)
+        if not self.head_hidden or min(self.head_hidden) < 1:
+            raise ConfigError("model.head_hidden must list at least one layer of at least one unit.")
+        if not self.thin and self.position_dim != self.width:
+            raise ConfigError(
+                f"model.position_dim is {self.position_dim} and model.width {self.width}: where model.thin "
+                "is false, the position vector is added to the token's and must be as long. Make them equal."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """Optimiser, schedule and batches; shared by pre-training and fine-tuning."""
+
+    epochs: int = 10
+    batch_size: int = 64  # cells
+    accumulate: int = 1  # batches a step of the optimiser
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01  # decoupled; 0 = plain Adam
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup_steps: int = 30
+    step_epochs: int = 10  # schedule=step: every so many epochs ...
+    step_gamma: float = 0.9  # ... the rate is multiplied by this
+    gradient_clip: float = 5.0
+    validation_fraction: float = 0.1
+    patience: int = 10  # epochs without a better validation before training ends
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "step_epochs", "patience"):
+            _at_least(self, name, 1)
+        _between(self, "validation_fraction", 0, 0.5)
+        _between(self, "learning_rate", 1e-8, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(OptimConfig):
+    """Masked pre-training (paper, Methods, "Pre-training")."""
+
+    mask_rate: float = 0.15  # share of a cell's open islands that is masked
+    replace_rate: float = 0.9  # share of the masked whose token becomes the mask token
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "mask_rate", 0.01, 0.9)
+        _between(self, "replace_rate", 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(OptimConfig):
+    """Fine-tuning on labelled cells (paper, Methods, "Fine-tuning")."""
+
+    class_weight: Literal["published", "balanced", "sqrt", "none"] = "sqrt"
+    label_smoothing: float = 0.05
+    thinning: float = 0.6  # up to this share of a cell's open islands is left out, anew each epoch
+    monitor: Literal["accuracy", "accuracy+macro_f1", "loss"] = "loss"  # what chooses the best epoch
+    wide_folds: int = 4  # cross-fitting of the wide path
+    wide_c: float = 1.0  # inverse strength of the linear path's L2 penalty
+    wide_smoothing: float = 0.1  # pseudo-count of the profile path
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _between(self, "thinning", 0, 0.95)
+        _between(self, "label_smoothing", 0, 0.5)
+        _at_least(self, "wide_folds", 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A named set of settings: ``Recipe.load("default")`` or a YAML file of the user's own."""
+
+    name: str = "default"
+    description: str = ""
+    islands: Literal["all", "tss"] = "all"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path | Recipe) -> Recipe:
+        """Read a shipped recipe by name or a YAML file by path.
+
+        Raises
+        ------
+        ConfigError
+            No such recipe, not YAML, an unknown key (the nearest one is named) or a bad value.
+        """
+        import yaml
+
+        if isinstance(name_or_path, Recipe):
+            return name_or_path
+        path = RECIPES / f"{name_or_path}.yaml"
+        if not path.is_file():
+            path = Path(name_or_path)
+        if not path.is_file():
+            known = recipe_names()
+            raise ConfigError(
+                f"No recipe '{name_or_path}': shipped ones are {', '.join(known)}; a path to a YAML file of "
+                f"your own also works.{nearest(str(name_or_path), known)}"
+            )
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not a YAML file: {error}") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path} must hold keys and values, found a {type(content).__name__}.")
+        return from_dict(cls, {"name": path.stem, **content}, where=str(path))
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship with the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def from_dict(cls: type[Any], content: dict[str, Any], *, where: str) -> Any:
+    """Build dataclass ``cls`` from a nested dictionary, refusing unknown keys and wrong types.
+
+    Raises
+    ------
+    ConfigError
+        Names the file, the key, what was found and what was expected.
+    """
+    hints = typing.get_type_hints(cls)
+    known = {item.name for item in dataclasses.fields(cls)}
+    values = {}
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}'.{nearest(str(key), known)}")
+        values[key] = _convert(hints[key], value, f"{where}: {key}")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must hold keys and values, found {value!r}.")
+        return from_dict(typing.cast(type, hint), value, where=where)
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        options = typing.get_args(hint)
+        if value not in options:
+            raise ConfigError(
+                f"{where} is {value!r}; one of {', '.join(map(repr, options))} is expected."
+                + nearest(str(value), map(str, options))
+            )
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where} must be a list, found {value!r}.")
+        return tuple(_convert(typing.get_args(hint)[0], item, where) for item in value)
+    if origin in (types.UnionType, typing.Union):
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML reads 1e-4 as a string
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{where} is {value!r}; a value of type {hint.__name__} is expected.")
+    return value
+
+
+def _at_least(config: Any, name: str, minimum: int) -> None:
+    if getattr(config, name) < minimum:
+        raise ConfigError(f"{name} is {getattr(config, name)}; at least {minimum} is expected.")
+
+
+def _between(config: Any, name: str, low: float, high: float) -> None:
+    if not low <= getattr(config, name) <= high:
+        raise ConfigError(f"{name} is {getattr(config, name)}; {low} to {high} is expected.")

@@ -1,0 +1,264 @@
+"""The model folder: plain tensors, tables and JSON, each with its size and checksum. No pickle, no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from annatac import __version__
+from annatac.config import ModelConfig, Recipe, from_dict
+from annatac.errors import ConfigError, ModelError
+from annatac.io.atomic import atomic_dir
+from annatac.model.network import Network
+from annatac.pp.universe import Universe
+
+FORMAT = "annatac model"
+VERSION = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+ISLANDS = "islands.tsv.gz"
+LABELS = "labels.json"
+CALIBRATION = "calibration.json"
+REFERENCE = "reference.safetensors"
+TRAINING = "training.yaml"
+METRICS = "metrics.json"
+CARD = "README.md"
+RUN_LOG = "run.jsonl"
+HALF = ("encoder.table.vectors", "wide.linear", "wide.profile")  # one row an island: stored in 16 bits
+
+
+@dataclass
+class Artifact:
+    """All that a model folder holds.
+
+    Attributes
+    ----------
+    network
+        On the CPU, in evaluation mode.
+    universe
+        Its islands.
+    classes
+        The C types in the order of the logits; empty for a base model.
+    recipe
+        With every setting resolved.
+    island_settings
+        How islands are made from peaks: ``bin_size``, ``assign``, ``openness``.
+    reference
+        Profiles of the types and a sample of tokens, or empty.
+    metrics, training
+        Figures of the held-out cells, and what it was trained on.
+    card
+        README.md, the model card.
+    """
+
+    network: Network
+    universe: Universe
+    classes: list[str]
+    recipe: Recipe
+    island_settings: dict[str, Any]
+    reference: dict[str, Tensor] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=lambda: {"method": "none"})
+    card: str = ""
+    run_log: str = ""
+
+    @property
+    def model_id(self) -> str:
+        """A short name for these weights: the first 12 digits of their checksum."""
+        digest = hashlib.sha256()
+        for name, value in sorted(_stored(self.network).items()):
+            digest.update(name.encode())
+            digest.update(value.contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:12]
+
+
+def quantise(network: Network) -> None:
+    """Round the per-island tables to the 16 bits they are stored in, so that saving changes nothing."""
+    state = network.state_dict()
+    for name in HALF:
+        if name in state:
+            state[name].copy_(state[name].half().float())
+
+
+def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write the model folder, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        It exists and ``overwrite`` is false, the place is not writable, or the disk is full.
+    """
+    with atomic_dir(path, overwrite=overwrite) as folder:
+        save_file(_stored(artifact.network), folder / WEIGHTS)
+        artifact.universe.save(folder / ISLANDS)
+        _write_json(folder / LABELS, {"types": [{"name": name} for name in artifact.classes]})
+        _write_json(folder / CALIBRATION, artifact.calibration)
+        _write_json(folder / METRICS, artifact.metrics)
+        training = {"recipe": _plain(asdict(artifact.recipe)), **_plain(artifact.training)}
+        (folder / TRAINING).write_text(yaml.safe_dump(training, sort_keys=False), encoding="utf-8")
+        (folder / CARD).write_text(artifact.card, encoding="utf-8")
+        (folder / RUN_LOG).write_text(artifact.run_log, encoding="utf-8")
+        if artifact.reference:
+            save_file(artifact.reference, folder / REFERENCE)
+        files = sorted(path for path in folder.iterdir() if path.name != CARD)
+        _write_json(
+            folder / CONFIG,
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "annatac": __version__,
+                "n_islands": len(artifact.universe),
+                "n_types": len(artifact.classes),
+                "model": _plain(asdict(artifact.network.config)),
+                "islands": artifact.island_settings,
+                "files": {
+                    file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files
+                },
+            },
+        )
+
+
+def load(path: str | Path) -> Artifact:
+    """Read and check a model folder.
+
+    Raises
+    ------
+    ModelError
+        No model folder, another version, or a file that is missing, damaged, foreign or altered.
+    """
+    path = Path(path)
+    config = _read_config(path)
+    _check_files(path, config)
+    try:
+        model = from_dict(ModelConfig, config["model"], where=f"{path / CONFIG}: model")
+        training = yaml.safe_load((path / TRAINING).read_text(encoding="utf-8"))
+        recipe = from_dict(Recipe, training.pop("recipe"), where=f"{path / TRAINING}: recipe")
+    except (ConfigError, yaml.YAMLError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path} was not written by this version of annatac: {error}") from error
+    universe = Universe.load(path / ISLANDS)
+    classes = [entry["name"] for entry in _read_json(path / LABELS)["types"]]
+    if len(universe) != config["n_islands"] or len(classes) != config["n_types"]:
+        raise ModelError(
+            f"{path}: {CONFIG} speaks of {config['n_islands']:,} islands and {config['n_types']} types, "
+            f"found {len(universe):,} and {len(classes)}. The folder mixes two models: copy it again."
+        )
+    network = Network(len(universe), len(classes), model)
+    _load_weights(network, path / WEIGHTS)
+    return Artifact(
+        network=network.eval(),
+        universe=universe,
+        classes=classes,
+        recipe=recipe,
+        island_settings=config["islands"],
+        reference=_tensors(path / REFERENCE) if REFERENCE in config["files"] else {},
+        metrics=_read_json(path / METRICS),
+        training=training,
+        calibration=_read_json(path / CALIBRATION),
+        card=(path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else "",
+        run_log=(path / RUN_LOG).read_text(encoding="utf-8"),
+    )
+
+
+def _stored(network: Network) -> dict[str, Tensor]:
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return {name: value.half() if name in HALF else value for name, value in state.items()}
+
+
+def _load_weights(network: Network, path: Path) -> None:
+    tensors = {name: value.float() for name, value in _tensors(path).items()}
+    expected = network.state_dict()
+    missing, foreign = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    if missing or foreign or shapes:
+        raise ModelError(
+            f"{path} does not fit its {CONFIG}: missing {missing or 'nothing'}, foreign {foreign or 'nothing'}, of "
+            f"another shape {shapes or 'none'}. The folder mixes two models: copy it again."
+        )
+    network.load_state_dict(tensors)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read ({error}). Copy the model folder again.") from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        found = "it is a file" if path.is_file() else "it does not exist"
+        raise ModelError(f"No model at {path}: {found}. Give the folder that `annatac finetune -o` wrote.")
+    if not (path / CONFIG).is_file():
+        raise ModelError(
+            f"{path} is no model folder: it has no {CONFIG}. Give the folder that `annatac finetune -o` "
+            "wrote."
+        )
+    config = _read_json(path / CONFIG)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ModelError(f"{path / CONFIG} is not that of an annatac model (no format '{FORMAT}').")
+    if config.get("version") != VERSION:
+        raise ModelError(
+            f"{path} has format version {config.get('version')}, this annatac {__version__} reads version "
+            f"{VERSION}. Install the annatac that wrote it ({config.get('annatac')}), or train it again."
+        )
+    needed = {"n_islands", "n_types", "model", "islands", "files", "annatac"}
+    if needed - config.keys():
+        raise ModelError(
+            f"{path / CONFIG} lacks {', '.join(sorted(needed - config.keys()))}: it was altered."
+        )
+    return config
+
+
+def _check_files(path: Path, config: dict[str, Any]) -> None:
+    listed = config["files"]
+    for name in (WEIGHTS, ISLANDS, LABELS, CALIBRATION, TRAINING, METRICS, RUN_LOG):
+        if name not in listed:
+            raise ModelError(f"{path / CONFIG} does not list {name}: it was altered. Copy the model again.")
+    for name, facts in listed.items():
+        file = path / name
+        if Path(name).name != name:
+            raise ModelError(f"{path / CONFIG} lists '{name}', which is not a file of the folder.")
+        if not file.is_file():
+            raise ModelError(f"{file} is missing. Copy the model folder again.")
+        if file.stat().st_size != facts["bytes"] or _sha256(file) != facts["sha256"]:
+            raise ModelError(
+                f"{file} was altered or damaged: {file.stat().st_size:,} bytes, expected {facts['bytes']:,} "
+                "with another checksum. Copy the model folder again."
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}). Copy the model folder again.") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return tuples as lists, all the way down: what YAML and JSON know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,52 @@
+"""The encoder: embedding, then layers of Linformer attention and feed-forward blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from annatac.config import ModelConfig
+from annatac.model.attention import LinformerAttention
+from annatac.model.embedding import IslandTable, Projection, TokenEmbedding
+from annatac.model.tokens import TokenBatch
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward (GELU), each followed by residual and LayerNorm (paper, eq. 3 to 5)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention = LinformerAttention(config)
+        self.norm_attention = nn.LayerNorm(config.width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(config.width, config.feed_forward),
+            nn.GELU(),
+            nn.Linear(config.feed_forward, config.width),
+        )
+        self.norm_feed_forward = nn.LayerNorm(config.width)
+
+    def forward(self, x_BND: Tensor, summary_PBKD: Tensor, bias_PK: Tensor) -> Tensor:
+        x_BND = self.norm_attention(x_BND + self.attention(x_BND, summary_PBKD, bias_PK))
+        return self.norm_feed_forward(x_BND + self.feed_forward(x_BND))
+
+
+class Encoder(nn.Module):
+    """Tokens of a cell to one vector a token, each having seen the whole cell."""
+
+    def __init__(self, n_islands: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.table = IslandTable(n_islands, config)
+        self.embedding = TokenEmbedding(config)
+        self.projection = Projection(n_islands, config)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
+        self.same_rows = config.thin or config.projection_sharing == "all"
+
+    def forward(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Return token vectors (B, N, D) and position vectors (B, N, R)."""
+        vectors_BNR = self.table(batch.islands_BN)
+        x_BND = self.embedding(batch.classes_BN, vectors_BNR)
+        rows = None
+        for index, layer in enumerate(self.layers):
+            if rows is None or not self.same_rows:
+                rows = self.projection.rows(index, batch, vectors_BNR)
+            x_BND = layer(x_BND, *self.projection(index, rows, x_BND))
+        return x_BND, vectors_BNR

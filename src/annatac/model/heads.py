@@ -1,0 +1,58 @@
+"""What stands on the encoder: the mask head of pre-training and the CNN head that names types."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from annatac.config import ModelConfig
+from annatac.model.embedding import depth_scale
+from annatac.model.tokens import N_OPENNESS, TokenBatch
+
+
+class MaskHead(nn.Linear):
+    """Token vector to the logits of the openness classes 0..5 (paper, Methods, "Pre-training")."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.width, N_OPENNESS)
+
+
+class CNNHead(nn.Module):
+    """A 1 x D convolution turns each island's vector into one number, then fully connected layers.
+
+    The first fully connected layer has a row an island: h = b + s(n) sum_i relu(conv(x_i)) R_i, with
+    R (L x hidden) as published or, thin, R_i = L^-a p_i B (see ``ProjectionRows`` for s and a).
+    ``head_hidden`` lists the hidden layers; the paper's are 512, 128, its subtype mode has one more.
+    """
+
+    def __init__(self, n_islands: int, n_types: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.n_islands, self.thin, self.exponent = n_islands, config.thin, config.depth_exponent
+        self.convolution = nn.Linear(config.width, 1)
+        first, *others = config.head_hidden
+        n_rows = config.position_dim if self.thin else n_islands
+        self.rows = nn.Parameter(torch.empty(n_rows, first))
+        nn.init.uniform_(self.rows, -(n_rows**-0.5), n_rows**-0.5)
+        self.bias = nn.Parameter(torch.zeros(first))
+        layers: list[nn.Module] = [nn.ReLU(), nn.Dropout(config.dropout)]
+        for width_in, width_out in zip((first, *others), others, strict=False):
+            layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(config.dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.types = nn.Linear(config.head_hidden[-1], n_types)
+
+    def forward(self, x_BND: Tensor, vectors_BNR: Tensor, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Return logits (B, C) and the last hidden layer (B, head_hidden[-1])."""
+        weights_BN = self.convolution(x_BND).squeeze(-1).relu() * batch.real_BN
+        if self.thin:
+            weights_BN = weights_BN * batch.n_open_B[:, None] ** -self.exponent
+            summed = (weights_BN[:, None] @ vectors_BNR).squeeze(1) @ self.rows
+        else:
+            weights_BN = weights_BN * depth_scale(batch.n_open_B, self.n_islands, self.exponent)[:, None]
+            if weights_BN.shape[1] == self.n_islands:
+                summed = weights_BN @ self.rows  # dense: tokens are the islands in order
+            else:
+                summed = nn.functional.embedding_bag(
+                    batch.islands_BN, self.rows, per_sample_weights=weights_BN, mode="sum"
+                )
+        hidden = self.hidden(summed + self.bias)
+        return self.types(hidden), hidden

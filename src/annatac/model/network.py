@@ -1,0 +1,71 @@
+"""The whole network: encoder, mask head, CNN head and wide path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from annatac.config import ModelConfig
+from annatac.model.encoder import Encoder
+from annatac.model.heads import CNNHead, MaskHead
+from annatac.model.tokens import TokenBatch
+from annatac.model.wide import WidePath
+
+
+@dataclass(frozen=True)
+class Output:
+    """Logits of the types (B, C) and the cell's vector (B, embedding width), both float32."""
+
+    logits_BC: Tensor
+    embedding_BD: Tensor
+
+
+class Network(nn.Module):
+    """BERT-like encoder over peak islands with the heads of pre-training and of annotation.
+
+    Parameters
+    ----------
+    n_islands
+        Islands of the universe, L.
+    n_types
+        Cell types, C; 0 leaves the annotation head out (a base model).
+    config
+        Shape; see :class:`annatac.config.ModelConfig`.
+    """
+
+    def __init__(self, n_islands: int, n_types: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.config, self.n_islands, self.n_types = config, n_islands, n_types
+        self.encoder = Encoder(n_islands, config)
+        self.mask_head = MaskHead(config)
+        self.head = CNNHead(n_islands, n_types, config) if n_types else None
+        self.wide = WidePath(n_islands, n_types) if n_types and config.wide else None
+        if self.head is not None and self.wide is not None:
+            # the encoder starts as a correction of nothing to what the wide path says
+            nn.init.zeros_(self.head.types.weight)
+            nn.init.zeros_(self.head.types.bias)
+
+    def forward(self, batch: TokenBatch, wide_scores: Tensor | None = None) -> Output:
+        """Name the cells. ``wide_scores`` (2, B, C): see :class:`annatac.model.wide.WidePath`."""
+        assert self.head is not None, "a base model has no annotation head"
+        tokens = self._tokens(batch)
+        x_BND, vectors_BNR = self.encoder(tokens)
+        logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens)
+        if self.wide is not None:
+            logits_BC = logits_BC + self.wide(batch, wide_scores)
+        return Output(logits_BC, embedding_BD)
+
+    def openness_logits(self, batch: TokenBatch) -> Tensor:
+        """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept."""
+        return self.mask_head(self.encoder(self._tokens(batch))[0])
+
+    def pooled(self, batch: TokenBatch) -> Tensor:
+        """Return the mean vector (B, D) of each cell's tokens: the embedding of a base model."""
+        tokens = self._tokens(batch)
+        x_BND, _ = self.encoder(tokens)
+        real = tokens.real_BN[..., None]
+        return (x_BND * real).sum(1) / real.sum(1).clamp(min=1)
+
+    def _tokens(self, batch: TokenBatch) -> TokenBatch:
+        return batch.dense(self.n_islands) if self.config.closed == "keep" else batch

@@ -1,0 +1,57 @@
+"""A batch of cells as padded tokens: which islands are open, and how open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+N_OPENNESS = 6  # classes 0 (closed) to 5
+MASK_CLASS = 6  # the mask token; padding has no class of its own, `real_BN` marks it
+N_TOKENS = 7
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Tokens of B cells, padded to the longest.
+
+    Attributes
+    ----------
+    islands_BN
+        int64, index into the universe; 0 where padded.
+    classes_BN
+        int64, openness class 0..5 or ``MASK_CLASS``; 0 where padded.
+    real_BN
+        bool, False where padded.
+    n_open_B
+        float32, open islands of each cell, at least 1.
+    """
+
+    islands_BN: Tensor
+    classes_BN: Tensor
+    real_BN: Tensor
+    n_open_B: Tensor
+
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """Return the batch on ``device``."""
+        return TokenBatch(
+            islands_BN=self.islands_BN.to(device, non_blocking=True),
+            classes_BN=self.classes_BN.to(device, non_blocking=True),
+            real_BN=self.real_BN.to(device, non_blocking=True),
+            n_open_B=self.n_open_B.to(device, non_blocking=True),
+        )
+
+    def dense(self, n_islands: int) -> TokenBatch:
+        """Return the published form: every island of the universe is a token, closed ones of class 0."""
+        n_cells = self.islands_BN.shape[0]
+        classes_BL = self.classes_BN.new_zeros(n_cells, n_islands)
+        # padded tokens have class 0 at island 0: adding them changes nothing
+        classes_BL.scatter_add_(1, self.islands_BN, self.classes_BN * self.real_BN)
+        islands_BL = torch.arange(n_islands, device=self.islands_BN.device).expand(n_cells, -1)
+        return replace(
+            self,
+            islands_BN=islands_BL,
+            classes_BN=classes_BL,
+            real_BN=torch.ones_like(classes_BL, dtype=torch.bool),
+        )

@@ -1,0 +1,129 @@
+"""Name every cell of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from annatac import __version__, keys
+from annatac.annotate.annotator import Annotator
+from annatac.errors import ConfigError
+from annatac.pp.quality import MIN_OPEN
+from annatac.pp.validate import validate_counts
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SCHEMA_VERSION = 1
+
+
+class Annotation(NamedTuple):
+    """New slots of a query: ``obs`` columns, ``obsm`` arrays and ``uns`` entries by name."""
+
+    obs: pd.DataFrame
+    obsm: dict[str, npt.NDArray[Any]]
+    uns: dict[str, Any]
+
+
+def annotate(
+    adata: AnnData,
+    model: Annotator | str | Path,
+    *,
+    novelty_threshold: float = 0.5,
+    min_open: int = MIN_OPEN,
+    device: str = "auto",
+    copy: bool = False,
+) -> AnnData | None:
+    """Name every cell of a query by a fine-tuned model.
+
+    Parameters
+    ----------
+    adata
+        Query, cells x peaks or islands, counts; backed works.
+    model
+        An annotator, or the path of a model folder.
+    novelty_threshold
+        A cell whose best softmax is under it is called ``Novel_cell_type`` (the paper's rule).
+    min_open
+        Cells with fewer known open islands are flagged ``low_quality``.
+    device
+        'auto', 'cpu', 'cuda', ...
+    copy
+        Return a copy instead of writing into ``adata``.
+
+    Returns
+    -------
+    None, or the copy with these slots:
+
+    ``obs['annatac_label']`` (categorical), ``obs['annatac_confidence']`` (float32, probability of the best
+    type), ``obs['annatac_novelty']`` (float32 in [0, 1], higher = newer), ``obs['annatac_is_novel']`` (bool),
+    ``obs['annatac_reason']`` (categorical: '', novel, low_quality), ``obs['annatac_n_open']`` (int32),
+    ``obsm['annatac_probabilities']`` (float32, cells x types), ``obsm['X_annatac']`` (float32, cells x
+    width), ``uns['annatac']``.
+
+    Raises
+    ------
+    InputError, AssemblyError, OverlapError
+        The query cannot be used, is on another assembly, or shares too little with the model.
+    """
+    result = annotation(adata, model, novelty_threshold=novelty_threshold, min_open=min_open, device=device)
+    if copy:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+    for name, column in result.obs.items():
+        adata.obs[name] = column
+    for name, array in result.obsm.items():
+        adata.obsm[name] = array
+    adata.uns.update(result.uns)
+    return adata if copy else None
+
+
+def annotation(
+    adata: AnnData,
+    model: Annotator | str | Path,
+    *,
+    novelty_threshold: float = 0.5,
+    min_open: int = MIN_OPEN,
+    device: str = "auto",
+    on_progress: Callable[[int], None] | None = None,
+) -> Annotation:
+    """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
+    if not 0 <= novelty_threshold <= 1:
+        raise ConfigError(f"The novelty threshold is {novelty_threshold}; 0 to 1 is expected.")
+    annotator = model if isinstance(model, Annotator) else Annotator.load(model)
+    validate_counts(adata)
+    tokens, overlap = annotator.tokens(adata)
+    predicted = annotator.predict(tokens, device=device, on_progress=on_progress)
+
+    best = predicted.probabilities.max(1)
+    is_low = predicted.n_open < min_open
+    is_novel = (best < novelty_threshold) & ~is_low
+    names = np.array(annotator.classes, dtype=object)
+    label = np.where(is_novel, keys.NOVEL_LABEL, names[predicted.probabilities.argmax(1)])
+    reason = np.select([is_low, is_novel], ["low_quality", "novel"], default="")
+    obs = pd.DataFrame(
+        {
+            keys.LABEL: pd.Categorical(label, categories=[*annotator.classes, keys.NOVEL_LABEL]),
+            keys.CONFIDENCE: best,
+            keys.NOVELTY: 1 - best,
+            keys.IS_NOVEL: is_novel,
+            keys.REASON: pd.Categorical(reason, categories=list(keys.REASONS)),
+            keys.N_OPEN: predicted.n_open,
+        },
+        index=adata.obs_names,
+    )
+    uns = {
+        "schema_version": SCHEMA_VERSION,
+        "annatac_version": __version__,
+        "model_id": annotator.artifact.model_id,
+        "classes": names.astype(str),
+        "calibration": annotator.artifact.calibration["method"],
+        "parameters": {"novelty_threshold": novelty_threshold, "min_open": min_open},
+        "overlap": overlap.to_dict(),
+    }
+    obsm = {keys.PROBABILITIES: predicted.probabilities, keys.EMBEDDING: predicted.embedding}
+    return Annotation(obs, obsm, {keys.UNS: uns})

@@ -1,0 +1,60 @@
+"""Where a training run keeps its checkpoints, and what both kinds of training write alike."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annatac import keys
+from annatac.errors import AnnatacError, ModelError, OutputError
+from annatac.io.atomic import check_writable
+from annatac.train.checkpoint import FILE as CHECKPOINT
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
+    """Return ``OUTPUT.run``, the folder of checkpoints; :func:`kept_if_usable` makes it.
+
+    Raises
+    ------
+    OutputError
+        The output could not be written in the end: it exists, or its place is not writable.
+    ModelError
+        ``resume`` without a checkpoint.
+    """
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already. Pass --overwrite to replace it, or choose another name.")
+    folder = output.with_name(output.name + ".run")
+    if resume and not (folder / CHECKPOINT).is_file():
+        raise ModelError(f"Nothing to resume: there is no checkpoint in {folder}. Start without --resume.")
+    check_writable(output)
+    return folder
+
+
+@contextmanager
+def kept_if_usable(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Make the folder of checkpoints; where the block fails before there is one, remove it again."""
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        if not (folder / CHECKPOINT).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, AnnatacError):
+            raise OutputError(f"Cannot write in {folder}: {error.strerror or error}.") from error
+        raise
+
+
+def island_settings(islands: AnnData, bin_size: int) -> dict[str, Any]:
+    """Return how the islands were made, as a query's are to be made: ready for JSON."""
+    made = json.loads(json.dumps(dict(islands.uns.get(keys.ISLANDS, {})), default=str))
+    kept = {name: made[name] for name in ("assign", "openness", "standard_chromosomes") if name in made}
+    return {"bin_size": int(made.get("bin_size", bin_size)), **kept}

@@ -1,0 +1,40 @@
+"""The position embedding: each island's TruncatedSVD vector over the training cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
+
+
+def inverse_document_frequency(tokens: sp.csr_matrix) -> npt.NDArray[np.float32]:
+    """Return log(1 + cells / (1 + cells with the island open)), (L,) float32."""
+    n_open = np.bincount(tokens.indices, minlength=tokens.shape[1])
+    return np.log(1 + tokens.shape[0] / (1 + n_open)).astype(np.float32)
+
+
+def tf_idf(tokens: sp.csr_matrix, idf: npt.NDArray[np.float32]) -> sp.csr_matrix:
+    """Return binary tokens times idf, rows of unit length, float32 CSR."""
+    weighted = sp.csr_matrix((idf[tokens.indices], tokens.indices, tokens.indptr), shape=tokens.shape)
+    return normalize(weighted, copy=False)
+
+
+def svd_positions(tokens: sp.csr_matrix, n_dimensions: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return the island vectors (L, n_dimensions), float32: right singular vectors of the TF-IDF matrix.
+
+    Scaled to a root mean square of one an entry. Where there are fewer cells or islands than
+    dimensions, the missing ones are zero.
+
+    Notes
+    -----
+    The paper takes the SVD of the pre-training matrix without naming a weighting; TF-IDF is ours.
+    """
+    n_cells, n_islands = tokens.shape
+    vectors = np.zeros((n_islands, n_dimensions), dtype=np.float32)
+    rank = min(n_dimensions, n_cells, n_islands)
+    weighted = tf_idf(tokens, inverse_document_frequency(tokens))
+    _, _, components = randomized_svd(weighted, rank, n_iter=4, random_state=seed)
+    vectors[:, :rank] = components.T * np.sqrt(n_islands)
+    return vectors

@@ -1,0 +1,205 @@
+"""Masked pre-training on unlabelled cells (paper, Methods, "Pre-training")."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from annatac.config import PretrainConfig, Recipe
+from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches
+from annatac.model import artifact as artifacts
+from annatac.model.artifact import Artifact, quantise
+from annatac.model.network import Network
+from annatac.model.tokens import TokenBatch
+from annatac.pp.islands import peak_islands
+from annatac.pp.tokens import tokenize
+from annatac.pp.universe import Universe
+from annatac.pp.validate import validate_counts
+from annatac.train.device import choose_device
+from annatac.train.finetune import fingerprint
+from annatac.train.loop import run
+from annatac.train.masking import mask_batch
+from annatac.train.output import island_settings, run_folder
+from annatac.train.positions import svd_positions
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class PretrainTask:
+    """Tell the openness class of masked open islands, as many of each class.
+
+    Parameters
+    ----------
+    tokens
+        uint8 CSR, cells x islands, classes 1..5 where open.
+    training, held_out
+        Rows to learn from and rows to judge by.
+    """
+
+    phase = "pretrain"
+
+    def __init__(
+        self,
+        network: Network,
+        tokens: sp.csr_matrix,
+        config: PretrainConfig,
+        *,
+        training: Rows,
+        held_out: Rows,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.network, self.tokens, self.config = network, tokens, config
+        self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
+        self.n_open = np.diff(tokens.indptr)
+        self.fingerprint = fingerprint(tokens, [], config, network, seed)
+
+    def batches(self, epoch: int) -> list[Rows]:
+        """Return batches of training cells of like depth."""
+        return plan_batches(
+            self.training,
+            self.n_open[self.training],
+            batch_size=self.config.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+        )
+
+    def loss(self, rows: Rows, epoch: int) -> Tensor:
+        """Return the mean cross-entropy of the masked islands' openness class."""
+        logits, target = self._masked(rows, epoch)
+        if len(target) == 0:  # too few open islands to mask one
+            return logits.sum() * 0
+        return nn.functional.cross_entropy(logits, target)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return loss and accuracy on held-out cells, masked alike every time."""
+        self.network.eval()
+        total = correct = count = 0.0
+        for chosen in in_order_of_depth(self.n_open[self.held_out], batch_size=self.config.batch_size):
+            logits, target = self._masked(self.held_out[chosen], -1)
+            total += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
+            correct += float((logits.argmax(-1) == target).sum())
+            count += len(target)
+        loss = total / max(count, 1)
+        return {"loss": loss, "accuracy": correct / max(count, 1), "score": -loss}
+
+    def _masked(self, rows: Rows, epoch: int) -> tuple[Tensor, Tensor]:
+        """Return logits (n, 6) and classes (n,) of the n chosen tokens."""
+        batch = collate(self.tokens, rows)
+        masked, chosen_BN = mask_batch(
+            batch,
+            rows,
+            rate=self.config.mask_rate,
+            replace_rate=self.config.replace_rate,
+            seed=self.seed,
+            epoch=epoch + 1,  # validation is epoch -1
+        )
+        logits = self.network.openness_logits(masked.to(self.device))
+        target = batch.classes_BN[chosen_BN].to(self.device)
+        return self._at(logits, batch, chosen_BN.to(self.device)), target
+
+    def _at(self, logits: Tensor, batch: TokenBatch, chosen_BN: Tensor) -> Tensor:
+        """Return the logits of the chosen tokens, which in the dense form stand at their island."""
+        if self.network.config.closed == "drop":
+            return logits[chosen_BN]
+        cell, _ = torch.nonzero(chosen_BN, as_tuple=True)
+        return logits[cell, batch.islands_BN.to(self.device)[chosen_BN]]
+
+
+def pretrain(
+    adata: AnnData,
+    *,
+    output: str | Path,
+    recipe: str | Path | Recipe = "default",
+    genes: str | Path | pd.DataFrame | None = None,
+    bin_size: int = 5000,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Train a base model on unlabelled cells and write its folder.
+
+    Parameters
+    ----------
+    adata
+        Cells x peaks or islands, counts.
+    output
+        Model folder to write. Checkpoints live beside it, in ``OUTPUT.run``, until it is done.
+    recipe, genes, bin_size, seed, device, resume, overwrite, progress
+        As in :func:`annatac.finetune`.
+
+    Returns
+    -------
+    The folder; ``annatac.finetune(..., base=FOLDER)`` starts from it.
+
+    Raises
+    ------
+    InputError, ConfigError, OutputError, Interrupted
+        As :func:`annatac.finetune`.
+    """
+    recipe = Recipe.load(recipe)
+    output = Path(output)
+    folder = run_folder(output, resume=resume, overwrite=overwrite)
+    validate_counts(adata)
+    islands = peak_islands(adata, islands=recipe.islands, genes=genes, bin_size=bin_size)
+    universe = Universe.from_islands(islands)
+    universe = universe.take(universe.mean_openness > 0)
+    tokens, _ = tokenize(islands, universe)
+
+    order = np.random.default_rng([seed, 0x9E7A]).permutation(adata.n_obs)
+    n_held = round(recipe.pretrain.validation_fraction * adata.n_obs)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(len(universe), 0, recipe.model)
+    positions = svd_positions(tokens, recipe.model.position_dim, seed)
+    network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
+    where = choose_device(device)
+    task = PretrainTask(
+        network.to(where),
+        tokens,
+        recipe.pretrain,
+        training=np.sort(order[n_held:]),
+        held_out=np.sort(order[:n_held]),
+        seed=seed,
+        device=where,
+    )
+    trained = run(task, recipe.pretrain, folder, seed=seed, resume=resume, progress=progress)
+    network.load_state_dict(trained.best)
+    quantise(network)
+    figures = task.validate()
+    artifact = Artifact(
+        network=network.cpu().eval(),
+        universe=universe,
+        classes=[],
+        recipe=recipe,
+        island_settings=island_settings(islands, bin_size),
+        metrics={"held_out": figures, "n_held_out": n_held, "best_epoch": trained.best_epoch},
+        training={"n_cells": adata.n_obs, "seed": seed},
+        run_log=(folder / "run.jsonl").read_text(encoding="utf-8"),
+        card=_card(universe, adata.n_obs, figures),
+    )
+    artifacts.save(artifact, output, overwrite=overwrite)
+    shutil.rmtree(folder, ignore_errors=True)
+    return output
+
+
+def _card(universe: Universe, n_cells: int, figures: dict[str, float]) -> str:
+    place = universe.genome or "no assembly"
+    return f"""# A base model for scATAC-seq
+
+Pre-trained on {n_cells:,} unlabelled cells over {len(universe):,} islands ({place}).
+It names no types: fine-tune it with `annatac finetune REFERENCE --base FOLDER -o MODEL`.
+On held-out cells it tells the openness class of a masked island in {figures["accuracy"]:.1%} of cases
+(classes drawn alike), loss {figures["loss"]:.3f}.
+"""
