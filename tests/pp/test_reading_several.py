@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import annatac
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, MissingFileError
-from annatac.pp.reading import _sample_names, join_samples
+from annatac.pp.reading import sample_names, join_samples
 
 
 def _write(path, x, names, *, genome="hg38", obs=None):
@@ -60,8 +60,8 @@ def test_names_of_samples(two, tmp_path):
         tmp_path / name
         for name in ("p1/outs/filtered_peak_bc_matrix.h5", "p2/outs", "p3/fragments.tsv.gz", "q.h5ad")
     ]
-    assert _sample_names(paths) == ["p1", "p2", "p3", "q"]
-    assert _sample_names([tmp_path / "x.h5ad", tmp_path / "x.zarr"]) == ["x-1", "x-2"]
+    assert sample_names(paths) == ["p1", "p2", "p3", "q"]
+    assert sample_names([tmp_path / "x.h5ad", tmp_path / "x.zarr"]) == ["x-1", "x-2"]
 
 
 def test_barcodes_a_sample(two):

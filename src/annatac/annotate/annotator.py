@@ -124,7 +124,7 @@ class Annotator:
         if not holds_fragments(path, preferred=wants_fragments):
             return read_one(path, **options)
         universe = self.artifact.universe
-        own = {"bin_size": universe.bin_size} if universe.bin_size else {}
+        own: dict[str, Any] = {"bin_size": universe.bin_size} if universe.bin_size else {}
         own |= {"peaks": universe.member_peaks()} if options.get("peaks") is None else {}
         counted = read_one(path, **(options | own))
         return peak_islands(counted, **self.artifact.island_settings) if universe.has_coordinates else counted

@@ -120,6 +120,15 @@ def read_one(
     return adata
 
 
+def holds_fragments(path: str | Path, *, preferred: bool = False) -> bool:
+    """Return whether an input is read as fragments, to be counted, and not as a matrix of counts.
+
+    ``preferred`` says that fragments are taken from a folder that holds both.
+    """
+    kind, source = sniff(Path(path), prefer_fragments=preferred)
+    return kind in ("fragments", "arrow") or (kind == "h5ad" and h5ad.holds_fragments_only(source))
+
+
 def _has_fragments(path: Path) -> bool:
     with h5ad.open_hdf5(path) as file:
         return snapatac2.has_fragments(file)

@@ -78,7 +78,7 @@ def read(
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     if not paths:
         raise ConfigError("No input was given. Give the path of a matrix or of fragments.")
-    names = _sample_names(paths) if samples is None else [str(name) for name in samples]
+    names = sample_names(paths) if samples is None else [str(name) for name in samples]
     if len(names) != len(paths) or len(set(names)) != len(names):
         raise ConfigError(
             f"{len(paths)} inputs need as many different sample names, found {', '.join(names)}. Name "
@@ -202,7 +202,7 @@ def _union(tables: Sequence[pd.DataFrame], *, coordinates: bool) -> pd.DataFrame
     return var.iloc[np.lexsort((var[keys.START], var[keys.CHROM].map(rank)))]
 
 
-def _sample_names(paths: Sequence[Path]) -> list[str]:
+def sample_names(paths: Sequence[Path]) -> list[str]:
     """Return a name an input: of the file, or of the first folder above it that says more than 'outs'."""
     names = []
     for path in paths:
