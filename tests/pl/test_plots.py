@@ -181,6 +181,7 @@ def test_training_curves(tmp_path):
             "valid_loss": None if i == 1 else 1.2 / i,
             "valid_accuracy": 0.2 * i,
             "valid_macro_f1": [0, 0.2, 0.5, 0.4][i],
+            "score": [0, 0.4, 0.9, 1.0][i],
         }
         for i in (1, 2, 2, 3)
     ]
@@ -192,7 +193,8 @@ def test_training_curves(tmp_path):
     loss, quality = pl.training_panels(log)
     assert loss.get_title() == "fine-tuning"
     assert [len(line.get_xdata()) for line in loss.get_lines()] == [3, 2]
-    assert any("best macro-F1 0.500" in text.get_text() for text in quality.texts)
+    assert loss.get_lines()[0].get_xdata().tolist() == [2, 3, 4]  # the log counts from 0, people from 1
+    assert quality.get_lines()[-1].get_label() == "best epoch: 4"
     assert "no validation" in pl.training_curves(log, panel="quality", phase="pretrain").texts[0].get_text()
     with pytest.raises(ConfigError, match="panel is 'speed'"):
         pl.training_curves(log, panel="speed")

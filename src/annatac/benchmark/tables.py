@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
     """Return the tables to print: summary, cell types, types unknown to the model, groups."""
     known = evaluation.per_type[evaluation.per_type["known"]]
     unknown = evaluation.per_type[~evaluation.per_type["known"]]
-    parts = [_summary(evaluation)]
+    parts: list[Text | Table] = [Text(_title(evaluation.summary), style="italic"), _summary(evaluation)]
     columns = ["n", "precision", "recall", "f1", "share_novel"]
     parts.append(_table("By cell type (forced choice)", known[columns], "cell type"))
     if len(unknown):
@@ -52,14 +53,19 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
     return Group(*parts)
 
 
-def _summary(evaluation: Evaluation) -> Table:
-    summary = evaluation.summary
+def _title(summary: dict[str, float]) -> str:
+    """Return the numbers of cells; not the table's own title, which wraps at the table's width."""
     title = f"{summary['n_evaluated']:,} cells of known types"
     if summary["n_unknown_type"]:
         title += f", {summary['n_unknown_type']:,} of types unknown to the model"
     if summary["n_unlabelled"]:
         title += f", {summary['n_unlabelled']:,} left out without a true type"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_header=False)
+    return title
+
+
+def _summary(evaluation: Evaluation) -> Table:
+    summary = evaluation.summary
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, words in _SUMMARY.items():

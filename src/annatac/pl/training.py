@@ -28,7 +28,7 @@ PANELS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
 def training_curves(
     log: str | Path, *, panel: str = "loss", phase: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the loss, or the quality on the validation cells, over the epochs of a run.
+    """Draw the loss, or the quality on the validation cells, over the epochs of a run (from 1).
 
     Parameters
     ----------
@@ -61,13 +61,19 @@ def training_curves(
             values = epochs[column].dropna()
             marker = "o" if len(values) <= 30 else None
             ax.plot(
-                values.index, values, color=color, linestyle=style, marker=marker, markersize=3.5, label=words
+                values.index + 1,
+                values,
+                color=color,
+                linestyle=style,
+                marker=marker,
+                markersize=3.5,
+                label=words,
             )
             drawn += 1
     if not drawn:
         ax.text(0.5, 0.5, "no validation cells in this run", ha="center", va="center", transform=ax.transAxes)
-    if panel == "quality" and "valid_macro_f1" in epochs and epochs["valid_macro_f1"].notna().any():
-        _mark_best(ax, epochs["valid_macro_f1"])
+    if panel == "quality" and "score" in epochs and epochs["score"].notna().any():
+        _mark_best(ax, epochs["score"])
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss" if panel == "loss" else "share of cells, mean F1")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -82,21 +88,10 @@ def training_curves(
     return ax
 
 
-def _mark_best(ax: Axes, quality: pd.Series) -> None:
-    """Draw a line at the best epoch and write its value beside it, on the side with more room."""
-    best = float(quality.index[int(quality.argmax())])
-    left_half = best <= (quality.index[0] + quality.index[-1]) / 2
-    ax.axvline(best, color="#999999", linewidth=0.9, linestyle=":", zorder=0)
-    ax.annotate(
-        f"best macro-F1 {quality.max():.3f}",
-        (best, 0.03),
-        xycoords=("data", "axes fraction"),
-        xytext=(4 if left_half else -4, 0),
-        textcoords="offset points",
-        ha="left" if left_half else "right",
-        fontsize=8,
-        color="#555555",
-    )
+def _mark_best(ax: Axes, score: pd.Series) -> None:
+    """Draw a line at the epoch whose score, by the recipe's measure, is best."""
+    best = int(score.index[int(score.argmax())]) + 1
+    ax.axvline(best, color="#999999", linewidth=0.9, linestyle=":", zorder=0, label=f"best epoch: {best}")
 
 
 def training_panels(log: str | Path, *, phase: str | None = None) -> list[Axes]:
