@@ -26,15 +26,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("io",),
     ("pp",),
     ("datasets", "simulate"),
-    ("corpus",),
     ("model",),
+    ("corpus",),
     ("train",),
     ("annotate",),
     ("benchmark", "tl"),
     ("pl",),
     ("report",),
+    ("jobs",),
     ("demo",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

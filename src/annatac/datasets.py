@@ -177,6 +177,15 @@ def path(name: str) -> Path:
     )
 
 
+def is_here(name: str) -> bool:
+    """Return whether :func:`path` finds the data set on this machine."""
+    try:
+        path(name)
+    except MissingFileError:
+        return False
+    return True
+
+
 def load(name: str) -> Any:
     """Return the content of data set ``name``, read into memory.
 

@@ -68,6 +68,18 @@ def write_annotated(
             _whole(adata, obs, obsm, uns).write_h5ad(temporary)
 
 
+def write_cells(adata: AnnData, out: str | Path) -> None:
+    """Write cells to an h5ad file, compressed, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        ``out`` cannot be written; an older file is left as it was.
+    """
+    with atomic_path(out) as temporary, _quiet():
+        adata.write_h5ad(temporary, compression="lzf")
+
+
 def _can_be_extended(source: Path, adata: AnnData) -> bool:
     """Whether ``source`` is an h5ad file of groups (anndata 0.7 on) with just these cells and features."""
     if not source.is_file() or not h5py.is_hdf5(source):

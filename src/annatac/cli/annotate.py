@@ -1,0 +1,80 @@
+"""``annatac annotate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annatac.cli import options
+from annatac.cli.terminal import cells_bar, counted, say
+
+_NOVELTY = "Novelty"
+
+
+def annotate(
+    queries: Annotated[list[Path], typer.Argument(metavar="QUERY", help="Cells to name.")],
+    model: Annotated[str, typer.Option(metavar="FOLDER", help="Model folder (`annatac finetune`).")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="H5AD", help="File to write.")],
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the labels as a table.")
+    ] = None,
+    novelty_method: Annotated[
+        str, typer.Option(metavar="NAME", help="softmax, as published.", rich_help_panel=_NOVELTY)
+    ] = "softmax",
+    novelty_threshold: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="A cell whose best probability is under it is novel.", rich_help_panel=_NOVELTY
+        ),
+    ] = 0.5,
+    genome: options.Genome = None,
+    barcodes: options.Barcodes = None,
+    min_fragments: options.MinFragments = None,
+    chrom_sizes: options.ChromSizes = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Name every cell of a query by a fine-tuned model.
+
+    \b
+    The output is the query with labels, confidence, novelty, probabilities
+    and an embedding. Fragments are counted in the peaks that the model was
+    trained on.
+
+    \b
+    Examples:
+      annatac annotate filtered_peak_bc_matrix.h5 --model model -o out.h5ad
+      annatac annotate fragments.tsv.gz --model model -o out.h5ad \\
+          --genome hg38 --min-fragments 1000 --csv labels.csv
+      annatac annotate day0.h5ad day7.h5ad --model model -o out.h5ad
+    """
+    from annatac import jobs
+
+    with cells_bar("annotating") as on_progress:
+        result = jobs.annotate(
+            queries,
+            output,
+            model=model,
+            csv=csv,
+            novelty_method=novelty_method,
+            novelty_threshold=novelty_threshold,
+            device=device,
+            on_progress=on_progress,
+            genome=genome,
+            barcodes=barcodes,
+            min_fragments=min_fragments,
+            chrom_sizes=chrom_sizes,
+        )
+    overlap = result.overlap
+    say(
+        f"Annotated {sum(result.cells_per_label.values()):,} cells. The model knows "
+        f"{overlap['share_of_query_counts_known']:.1%} of their counts; they measured "
+        f"{overlap['share_of_model_islands_measured']:.1%} of its islands.\n"
+        f"{counted(result.cells_per_label)}"
+    )
+    if result.n_low_quality:
+        say(f"{result.n_low_quality:,} cells are of low quality: few open islands that the model knows.")
+    say(f"Written: {output}" + (f" and {csv}" if csv else ""))

@@ -1,0 +1,111 @@
+"""``annatac finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annatac.cli import options
+from annatac.cli.terminal import say, watched
+
+
+def finetune(
+    references: Annotated[list[Path], typer.Argument(metavar="REFERENCE", help="Labelled cells.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
+    label_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Column of obs with the cell types.", rich_help_panel=options.READING
+        ),
+    ] = None,
+    labels: options.Labels = None,
+    batch_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of obs with donors or batches ('sample' for several inputs): whole ones are held out to "
+            "choose the best epoch, which is the honest way.",
+            rich_help_panel=options.READING,
+        ),
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            metavar="none|FOLDER",
+            help="Start from a pre-trained model (`annatac pretrain`).",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = "none",
+    recipe: options.Recipe = "default",
+    epochs: options.Epochs = None,
+    resume: options.Resume = False,
+    keep_reference: Annotated[
+        bool,
+        typer.Option(
+            "--keep-reference/--no-keep-reference",
+            help="Keep profiles of the types and a sample of the reference's cells in the folder.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = True,
+    overwrite: options.Overwrite = False,
+    gtf: options.Genes = None,
+    bin_size: options.BinSize = 5000,
+    genome: options.Genome = None,
+    peaks: options.Peaks = None,
+    barcodes: options.Barcodes = None,
+    min_fragments: options.MinFragments = None,
+    chrom_sizes: options.ChromSizes = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Train a model on labelled cells.
+
+    \b
+    Ctrl-C leaves a checkpoint beside the model folder; the same command with
+    --resume goes on from it.
+
+    \b
+    Examples:
+      annatac finetune reference.h5ad -o model --label-key cell_type \\
+          --batch-key donor
+      annatac finetune peaks_mtx -o model --labels types.csv --genome hg38
+      annatac finetune donor1.h5ad donor2.h5ad -o model \\
+          --label-key cell_type --batch-key sample
+    """
+    from annatac import jobs
+
+    annotator = jobs.finetune(
+        references,
+        output,
+        label_key=label_key,
+        labels=labels,
+        batch_key=batch_key,
+        recipe=recipe,
+        epochs=epochs,
+        base=None if base == "none" else base,
+        genes=gtf,
+        bin_size=bin_size,
+        seed=seed,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        keep_reference=keep_reference,
+        progress=watched(),
+        genome=genome,
+        peaks=peaks,
+        barcodes=barcodes,
+        min_fragments=min_fragments,
+        chrom_sizes=chrom_sizes,
+    )
+    trained, figures = annotator.artifact.training, annotator.artifact.metrics
+    held_out = figures["held_out"]
+    say(
+        f"Trained on {trained['n_cells']:,} cells of {len(annotator.classes)} types. On "
+        f"{figures['n_held_out']:,} cells held out ({trained['held_out']}): accuracy {held_out['accuracy']:.3f}, "
+        f"macro-F1 {held_out['macro_f1']:.3f}.\n"
+        f"Written: {output} (use it with `annatac annotate QUERY --model {output} -o out.h5ad`)"
+    )

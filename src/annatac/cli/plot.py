@@ -1,0 +1,117 @@
+"""``annatac embed`` and ``annatac plot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annatac.cli import options
+from annatac.cli.terminal import say
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Draw annotated cells: umap, confusion, sankey, training.",
+    rich_markup_mode="rich",
+)
+
+Annotated_ = Annotated[Path, typer.Argument(metavar="H5AD", help="Output of `annatac annotate`.")]
+Figure = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="Picture to write (.png, .pdf, .svg).")
+]
+Truth = Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs with the true types.")]
+
+
+def embed(
+    annotated: Annotated_,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="H5AD", help="File to write; the input itself otherwise."),
+    ] = None,
+    n_neighbors: Annotated[int, typer.Option(min=2, help="Neighbours of a cell.")] = 15,
+    leiden: Annotated[
+        float | None, typer.Option(metavar="RESOLUTION", help="Also cluster by Leiden (obs['leiden']).")
+    ] = None,
+    seed: options.Seed = 0,
+    threads: options.Threads = None,
+    debug: options.Debug = False,
+) -> None:
+    """Add a UMAP of the model's embedding to annotated cells.
+
+    \b
+    Examples:
+      annatac embed out.h5ad
+      annatac plot umap out.h5ad -o umap.png
+    """
+    from annatac import jobs
+
+    written = jobs.embed(annotated, output, n_neighbors=n_neighbors, leiden_resolution=leiden, seed=seed)
+    say(f"Added obsm['X_umap'] to the cells.\nWritten: {written}")
+
+
+@app.command()
+def umap(
+    annotated: Annotated_,
+    output: Figure,
+    truth: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Draw the true types beside the labels.")
+    ] = None,
+    color: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Draw this column of obs alone.")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Draw cells on their UMAP: label and confidence (after `annatac embed`).
+
+    \b
+    Examples:
+      annatac plot umap out.h5ad -o umap.png --truth cell_type
+      annatac plot umap out.h5ad -o donors.png --color donor
+    """
+    _draw("umap", annotated, output, truth=truth, color=color)
+
+
+@app.command()
+def confusion(annotated: Annotated_, output: Figure, truth: Truth, debug: options.Debug = False) -> None:
+    """Draw which type the cells of each true type got.
+
+    \b
+    Examples:
+      annatac plot confusion out.h5ad -o confusion.png --truth cell_type
+    """
+    _draw("confusion", annotated, output, truth=truth)
+
+
+@app.command()
+def sankey(annotated: Annotated_, output: Figure, truth: Truth, debug: options.Debug = False) -> None:
+    """Draw where the cells of each true type went, the novel class included.
+
+    \b
+    Examples:
+      annatac plot sankey out.h5ad -o sankey.png --truth cell_type
+    """
+    _draw("sankey", annotated, output, truth=truth)
+
+
+@app.command()
+def training(
+    run: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or a run log (run.jsonl).")],
+    output: Figure,
+    debug: options.Debug = False,
+) -> None:
+    """Draw loss and accuracy over the epochs of a training run.
+
+    \b
+    Examples:
+      annatac plot training model -o training.png
+    """
+    _draw("training", run, output)
+
+
+def _draw(
+    kind: str, source: Path, output: Path, *, truth: str | None = None, color: str | None = None
+) -> None:
+    from annatac import jobs
+
+    say(f"Written: {jobs.plot(kind, source, output, truth=truth, color=color)}")

@@ -1,0 +1,121 @@
+"""Annotated files: judged, laid out, drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annatac import keys
+from annatac.errors import ConfigError, nearest
+from annatac.io.atomic import atomic_path, check_writable
+from annatac.io.read import read_one
+from annatac.io.write import write_annotated
+
+if TYPE_CHECKING:
+    from annatac.benchmark.evaluate import Evaluation
+
+PLOTS = ("umap", "confusion", "sankey", "training")
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    truth: str,
+    by: str | None = None,
+    json_path: str | Path | None = None,
+    plot_path: str | Path | None = None,
+) -> Evaluation:
+    """Return how well an annotated file agrees with ``obs[truth]``, and write figures and picture.
+
+    Parameters
+    ----------
+    json_path
+        Write :meth:`Evaluation.to_dict` there.
+    plot_path
+        Draw the confusion matrix there (PNG, PDF or SVG by its ending).
+
+    Raises
+    ------
+    InputError, LabelError, OutputError
+        See :func:`annatac.evaluate`; an output cannot be written.
+    """
+    from annatac.benchmark.evaluate import evaluate as judge
+
+    for output in (json_path, plot_path):
+        if output is not None:
+            check_writable(output)
+    evaluation = judge(read_one(path, backed=True), truth, by=by)
+    if json_path is not None:
+        write_json(evaluation.to_dict(), json_path)
+    if plot_path is not None:
+        from annatac import pl
+
+        pl.save(pl.confusion_matrix(evaluation), plot_path)
+    return evaluation
+
+
+def embed(
+    path: str | Path,
+    output: str | Path | None = None,
+    *,
+    n_neighbors: int = 15,
+    leiden_resolution: float | None = None,
+    seed: int = 0,
+) -> Path:
+    """Add a UMAP of the model's embedding to an annotated file; return the file written.
+
+    Written: ``obsm['X_umap']`` and, with ``leiden_resolution``, ``obs['leiden']``; all else stays as it is.
+    """
+    from anndata import AnnData
+
+    from annatac.tl import embed as lay_out
+
+    output = Path(path if output is None else output)
+    check_writable(output)
+    adata = read_one(path, backed=True)
+    vectors = {keys.EMBEDDING: adata.obsm[keys.EMBEDDING]} if keys.EMBEDDING in adata.obsm else {}
+    cells = AnnData(obs=adata.obs[[]].copy(), obsm=vectors)
+    lay_out(cells, n_neighbors=n_neighbors, leiden_resolution=leiden_resolution, seed=seed)
+    write_annotated(
+        output, source=path, adata=adata, obs=cells.obs, obsm={"X_umap": cells.obsm["X_umap"]}, uns={}
+    )
+    return output
+
+
+def plot(
+    kind: str, path: str | Path, output: str | Path, *, truth: str | None = None, color: str | None = None
+) -> Path:
+    """Draw one picture of an annotated file, or of a training run (model folder or run log).
+
+    Parameters
+    ----------
+    kind
+        'umap' (``truth`` adds a panel; ``color`` draws one column of obs alone), 'confusion' or 'sankey' (both
+        need ``truth``), 'training'.
+    output
+        PNG, PDF or SVG by its ending.
+    """
+    if kind not in PLOTS:
+        raise ConfigError(
+            f"Plot '{kind}' is unknown; expected one of: {', '.join(PLOTS)}.{nearest(kind, PLOTS)}"
+        )
+    if kind in ("confusion", "sankey") and truth is None:
+        raise ConfigError(f"The {kind} plot compares with true types: name their column with --truth.")
+    check_writable(output)
+    from annatac import pl
+
+    if kind == "training":
+        return pl.save(pl.training_panels(path)[0], output)
+    adata = read_one(path, backed=True)
+    if kind == "umap":
+        axes = pl.umap(adata, color) if color is not None else pl.umap_panels(adata, truth)[0]
+        return pl.save(axes, output)
+    draw = pl.confusion_matrix if kind == "confusion" else pl.sankey
+    return pl.save(draw(adata, truth), output)
+
+
+def write_json(content: object, path: str | Path) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

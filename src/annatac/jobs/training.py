@@ -1,0 +1,127 @@
+"""Training from files: a base model from unlabelled cells, an annotator from labelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annatac.config import Recipe
+from annatac.errors import OutputError
+from annatac.io.atomic import check_writable
+from annatac.jobs.reading import label_column, read_checked
+
+if TYPE_CHECKING:
+    from annatac.annotate.annotator import Annotator
+
+
+def finetune(
+    references: Sequence[str | Path],
+    output: str | Path,
+    *,
+    label_key: str | None = None,
+    labels: str | Path | None = None,
+    batch_key: str | None = None,
+    recipe: str | Path = "default",
+    epochs: int | None = None,
+    base: str | Path | None = None,
+    genes: str | Path | None = None,
+    bin_size: int = 5000,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    keep_reference: bool = True,
+    progress: bool = False,
+    **reading: Any,
+) -> Annotator:
+    """Read labelled references, train a model on them and write its folder.
+
+    Parameters
+    ----------
+    label_key, labels
+        Column of obs with the types, or a table of barcode and type (``obs['cell_type']`` then).
+    epochs
+        Epochs instead of those of the recipe.
+    reading
+        ``genome``, ``peaks``, ``barcodes``, ``min_fragments``, ``chrom_sizes`` as in :func:`annatac.read`.
+
+    The other parameters, the result and the errors are those of :func:`annatac.finetune`.
+    """
+    from annatac.annotate.fit import finetune as train
+
+    column = label_column(label_key, labels)
+    settings = _recipe(recipe, epochs, "finetune")
+    _refuse_early(output, overwrite=overwrite)
+    adata = read_checked(
+        references, genes=genes, labels=labels, label_key=label_key, bin_size=bin_size, **reading
+    )
+    return train(
+        adata,
+        label_key=column,
+        output=output,
+        batch_key=batch_key,
+        recipe=settings,
+        base=base,
+        genes=genes,
+        bin_size=bin_size,
+        seed=seed,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        keep_reference=keep_reference,
+        progress=progress,
+    )
+
+
+def pretrain(
+    corpus: Sequence[str | Path],
+    output: str | Path,
+    *,
+    recipe: str | Path = "default",
+    epochs: int | None = None,
+    genes: str | Path | None = None,
+    bin_size: int = 5000,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    **reading: Any,
+) -> Path:
+    """Read unlabelled cells, pre-train a base model on them and write its folder.
+
+    Parameters as in :func:`finetune`; the result and the errors are those of :func:`annatac.pretrain`.
+    """
+    from annatac.train.pretrain import pretrain as train
+
+    settings = _recipe(recipe, epochs, "pretrain")
+    _refuse_early(output, overwrite=overwrite)
+    adata = read_checked(corpus, genes=genes, bin_size=bin_size, **reading)
+    return train(
+        adata,
+        output=output,
+        recipe=settings,
+        genes=genes,
+        bin_size=bin_size,
+        seed=seed,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _refuse_early(output: str | Path, *, overwrite: bool) -> None:
+    """Refuse an output that exists or cannot be written, before the inputs are read."""
+    if Path(output).exists() and not overwrite:
+        raise OutputError(f"{output} exists already. Pass --overwrite to replace it, or choose another name.")
+    check_writable(output)
+
+
+def _recipe(name: str | Path, epochs: int | None, phase: str) -> Recipe:
+    recipe = Recipe.load(name)
+    if epochs is None:
+        return recipe
+    return replace(recipe, **{phase: replace(getattr(recipe, phase), epochs=epochs)})
