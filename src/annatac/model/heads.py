@@ -21,13 +21,14 @@ class CNNHead(nn.Module):
     """A 1 x D convolution turns each island's vector into one number, then fully connected layers.
 
     The first fully connected layer has a row an island: h = b + s(n) sum_i relu(conv(x_i)) R_i, with
-    R (L x hidden) as published or, thin, R_i = L^-a p_i B (see ``ProjectionRows`` for s and a).
+    R (L x hidden) as published or, thin, R_i = L^-a p_i B (see ``Projection`` for s and a).
     ``head_hidden`` lists the hidden layers; the paper's are 512, 128, its subtype mode has one more.
     """
 
     def __init__(self, n_islands: int, n_types: int, config: ModelConfig) -> None:
         super().__init__()
         self.n_islands, self.thin, self.exponent = n_islands, config.thin, config.depth_exponent
+        self.dense = config.closed == "keep"
         self.convolution = nn.Linear(config.width, 1)
         first, *others = config.head_hidden
         n_rows = config.position_dim if self.thin else n_islands
@@ -48,8 +49,8 @@ class CNNHead(nn.Module):
             summed = (weights_BN[:, None] @ vectors_BNR).squeeze(1) @ self.rows
         else:
             weights_BN = weights_BN * depth_scale(batch.n_open_B, self.n_islands, self.exponent)[:, None]
-            if weights_BN.shape[1] == self.n_islands:
-                summed = weights_BN @ self.rows  # dense: tokens are the islands in order
+            if self.dense:  # tokens are the islands in order
+                summed = weights_BN @ self.rows
             else:
                 summed = nn.functional.embedding_bag(
                     batch.islands_BN, self.rows, per_sample_weights=weights_BN, mode="sum"
