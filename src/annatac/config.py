@@ -72,8 +72,12 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "step_epochs", "patience"):
             _at_least(self, name, 1)
+        _at_least(self, "warmup_steps", 0)
         _between(self, "validation_fraction", 0, 0.5)
         _between(self, "learning_rate", 1e-8, 1)
+        _between(self, "weight_decay", 0, 1)
+        _between(self, "step_gamma", 1e-8, 1)
+        _between(self, "gradient_clip", 1e-8, 1e8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,8 @@ class FinetuneConfig(OptimConfig):
         _between(self, "thinning", 0, 0.95)
         _between(self, "label_smoothing", 0, 0.5)
         _at_least(self, "wide_folds", 2)
+        _between(self, "wide_c", 1e-8, 1e8)
+        _between(self, "wide_smoothing", 1e-8, 1e8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +176,10 @@ def from_dict(cls: type[Any], content: dict[str, Any], *, where: str) -> Any:
         if key not in known:
             raise ConfigError(f"{where}: unknown key '{key}'.{nearest(str(key), known)}")
         values[key] = _convert(hints[key], value, f"{where}: {key}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:  # a value out of range
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
