@@ -1,0 +1,106 @@
+"""Linformer attention against an independent re-implementation of the published equations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from annatac.config import ModelConfig
+from annatac.model import Network
+from annatac.model import attention as attention_module
+from annatac.model.attention import LinformerAttention, folding_pays
+from annatac.model.embedding import Projection
+
+SHARING = ("all", "layer", "head", "none")
+
+
+def published(
+    attention: LinformerAttention, x: torch.Tensor, e: list[nn.Linear], f: list[nn.Linear]
+) -> torch.Tensor:
+    """One cell (n x width): loop over heads; Q, K, V apart; E and F, with bias, over the length axis."""
+    d = attention.head_dim
+    heads = []
+    for h in range(attention.n_heads):
+        w_q, w_k, w_v = (
+            part.weight[h * d : (h + 1) * d] for part in (attention.query, attention.key, attention.value)
+        )
+        q, k, v = x @ w_q.T, x @ w_k.T, x @ w_v.T
+        k_projected = e[h](k.T).T  # nn.Linear acts on the last axis: the n islands
+        v_projected = f[h](v.T).T
+        weights = torch.zeros(len(x), k_projected.shape[0], dtype=x.dtype)
+        for i, j in itertools.product(range(len(x)), range(k_projected.shape[0])):
+            weights[i, j] = (q[i] * k_projected[j]).sum() / math.sqrt(d)
+        weights = weights.exp() / weights.exp().sum(1, keepdim=True)
+        heads.append(weights @ v_projected)
+    return torch.cat(heads, 1) @ attention.out.weight.T + attention.out.bias
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("folded", [True, False])
+def test_attention_is_the_published_one(settings, cells, sharing, folded):
+    n_islands = 15
+    config = settings(thin=False, projection_sharing=sharing, depth=2, depth_exponent=0.0, closed="keep")
+    attention = LinformerAttention(config).double()
+    projection = Projection(n_islands, config).double()
+    with torch.no_grad():
+        projection.bias.normal_()
+    batch = cells([[0, 3, 7], [2]]).dense(n_islands)
+    x = torch.randn(2, n_islands, config.width, dtype=torch.float64)
+    for layer in range(2):
+        rows = projection.rows(layer, batch, torch.zeros(2, n_islands, config.position_dim))
+        got = attention(x, *projection(layer, rows, x), folded=folded)
+        # which of the projections serves head h on the side of keys (0) and values (1)
+        each, both = config.n_heads, 2 * config.n_heads
+        place = {
+            "all": lambda h, side: 0,
+            "layer": lambda h, side: layer,
+            "head": lambda h, side: layer * each + h,
+            "none": lambda h, side: layer * both + side * each + h,
+        }[sharing]
+        sides = []
+        for side in (0, 1):
+            linears = []
+            for h in range(config.n_heads):
+                linear = nn.Linear(n_islands, config.k).double()
+                linear.weight.data = projection.weight[place(h, side)].T.detach()
+                linear.bias.data = projection.bias[place(h, side)].detach()
+                linears.append(linear)
+            sides.append(linears)
+        for cell in range(2):
+            wanted = published(attention, x[cell], *sides)
+            torch.testing.assert_close(got[cell], wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("thin", [True, False])
+def test_plain_and_folded_are_the_same_product(settings, cells, lively, monkeypatch, sharing, thin):
+    network = lively(Network(30, 3, settings(projection_sharing=sharing, thin=thin)))
+    batch = cells([[1, 2, 3, 10, 20, 29], [5, 6, 7], []])
+    results = {}
+    for folded in (True, False):
+        monkeypatch.setattr(attention_module, "folding_pays", lambda *sizes, value=folded: value)
+        network.zero_grad()
+        logits = network(batch).logits_BC
+        (logits * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+        gradients = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+        results[folded] = logits.detach(), gradients
+    torch.testing.assert_close(results[True][0], results[False][0], rtol=1e-5, atol=1e-5)
+    assert results[True][1].keys() == results[False][1].keys()
+    assert any("attention.query" in name for name in results[True][1])
+    for name, gradient in results[True][1].items():
+        torch.testing.assert_close(gradient, results[False][1][name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_cheaper_form_is_chosen():
+    # k rows shorter than the head's width: folding pays, as in the paper; wide k on few tokens: it does not
+    assert folding_pays(n_tokens=16_656, width=200, head_dim=128, n_rows=64)
+    assert not folding_pays(n_tokens=100, width=48, head_dim=24, n_rows=256)
+
+
+def test_no_biases_in_query_key_and_value():
+    attention = LinformerAttention(ModelConfig())
+    assert attention.query.bias is attention.key.bias is attention.value.bias is None
