@@ -39,6 +39,15 @@ def published(
     return torch.cat(heads, 1) @ attention.out.weight.T + attention.out.bias
 
 
+def _place(sharing: str, layer: int, head: int, side: int, n_heads: int) -> int:
+    """Which of the projections serves a head on the side of keys (0) or values (1)."""
+    if sharing == "all":
+        return 0
+    if sharing == "layer":
+        return layer
+    return layer * n_heads + head if sharing == "head" else (2 * layer + side) * n_heads + head
+
+
 @pytest.mark.parametrize("sharing", SHARING)
 @pytest.mark.parametrize("folded", [True, False])
 def test_attention_is_the_published_one(settings, cells, sharing, folded):
@@ -53,21 +62,15 @@ def test_attention_is_the_published_one(settings, cells, sharing, folded):
     for layer in range(2):
         rows = projection.rows(layer, batch, torch.zeros(2, n_islands, config.position_dim))
         got = attention(x, *projection(layer, rows, x), folded=folded)
-        # which of the projections serves head h on the side of keys (0) and values (1)
-        each, both = config.n_heads, 2 * config.n_heads
-        place = {
-            "all": lambda h, side: 0,
-            "layer": lambda h, side: layer,
-            "head": lambda h, side: layer * each + h,
-            "none": lambda h, side: layer * both + side * each + h,
-        }[sharing]
         sides = []
         for side in (0, 1):
             linears = []
             for h in range(config.n_heads):
                 linear = nn.Linear(n_islands, config.k).double()
-                linear.weight.data = projection.weight[place(h, side)].T.detach()
-                linear.bias.data = projection.bias[place(h, side)].detach()
+                linear.weight.data = projection.weight[
+                    _place(sharing, layer, h, side, config.n_heads)
+                ].T.detach()
+                linear.bias.data = projection.bias[_place(sharing, layer, h, side, config.n_heads)].detach()
                 linears.append(linear)
             sides.append(linears)
         for cell in range(2):

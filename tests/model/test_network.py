@@ -247,7 +247,7 @@ def test_sums_are_depth_meters_without_the_scale(settings, cells, lively):
     sizes = {}
     for exponent in (0.0, 1.0):
         network = lively(Network(3000, 3, settings(depth=0, depth_exponent=exponent)))
-        x, vectors = network.encoder(both)
+        x = network.encoder(both)[0]
         weights = network.head.convolution(x).squeeze(-1).relu() * both.real_BN
         weights = weights * both.n_open_B[:, None] ** -exponent
         sizes[exponent] = (weights.sum(1)[1] / weights.sum(1)[0]).item()
