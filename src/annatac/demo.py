@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 # Large enough to look like a real experiment, small enough for two cores and two minutes.
-N_CELLS, N_ISLANDS, OPEN_ISLANDS = 4500, 8000, 700
+N_CELLS, N_ISLANDS, OPEN_ISLANDS = 3600, 8000, 700
 SIMULATED_NOVEL_TYPE = "Erythroid"
 MIN_NOVEL_CELLS = 20
 QUERY_FRACTION = 0.3  # of real cells

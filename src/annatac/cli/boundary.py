@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from annatac.errors import AnnatacError, AnnatacWarning
 
+_STOPPED = "interrupted. Nothing was written."
 OK, INTERNAL, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 
@@ -28,9 +29,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         try:
             code = app(arguments, prog_name="annatac", standalone_mode=False)
             sys.stdout.flush()
-            return code if isinstance(code, int) else OK
         except BaseException as error:
-            return report(error, debug=debug)
+            code = report(error, debug=debug)
+        else:
+            if code == INTERRUPTED:  # typer turns Ctrl-C into this code
+                _say(_STOPPED)
+        return code if isinstance(code, int) else OK
 
 
 def report(error: BaseException, *, debug: bool) -> int:
@@ -45,7 +49,7 @@ def report(error: BaseException, *, debug: bool) -> int:
     if debug and not hasattr(error, "show"):
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, typer.Abort | KeyboardInterrupt):
-        _say("interrupted. Nothing was written.")
+        _say(_STOPPED)
         return INTERRUPTED
     if isinstance(error, AnnatacError):
         _say(str(error))
@@ -80,9 +84,8 @@ def _say(message: str) -> None:
 
 @contextmanager
 def tidy_warnings(*, debug: bool) -> Iterator[None]:
-    """Show our own warnings as one line each, once; hide those of other libraries unless ``debug``."""
+    """Show our own warnings as one line each, once; hide what other libraries say unless ``debug``."""
     shown: set[str] = set()
-    usual = warnings.showwarning
 
     def show(
         message: Warning | str,
@@ -97,7 +100,7 @@ def tidy_warnings(*, debug: bool) -> Iterator[None]:
                 shown.add(str(message))
                 print(f"warning: {message}", file=sys.stderr)
         elif debug:
-            usual(message, category, filename, lineno, file, line)
+            print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
 
     last_resort = logging.lastResort
     with warnings.catch_warnings():

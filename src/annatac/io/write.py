@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from annatac.io.atomic import atomic_path
+from annatac.io.hdf5 import writing_hdf5
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -62,10 +63,10 @@ def write_annotated(
     with atomic_path(out) as temporary, _quiet():
         if source is not None and _can_be_extended(Path(source), adata):
             shutil.copyfile(source, temporary)
-            with h5py.File(temporary, "r+") as file:
+            with writing_hdf5(temporary, new=False) as file:
                 _extend(file, obs, obsm, uns)
         else:
-            _whole(adata, obs, obsm, uns).write_h5ad(temporary)
+            _write_whole(_whole(adata, obs, obsm, uns), temporary)
 
 
 def write_cells(adata: AnnData, out: str | Path) -> None:
@@ -77,7 +78,19 @@ def write_cells(adata: AnnData, out: str | Path) -> None:
         ``out`` cannot be written; an older file is left as it was.
     """
     with atomic_path(out) as temporary, _quiet():
-        adata.write_h5ad(temporary, compression="lzf")
+        _write_whole(adata, temporary, compression="lzf")
+
+
+def _write_whole(adata: AnnData, path: Path, *, compression: str | None = None) -> None:
+    """Write an h5ad file as ``AnnData.write_h5ad`` does, but for what happens on a full disk."""
+    from anndata.io import write_elem
+
+    adata.strings_to_categoricals()
+    if adata.raw is not None:
+        adata.strings_to_categoricals(adata.raw.var)
+    options = {} if compression is None else {"compression": compression}
+    with writing_hdf5(path, new=True) as file:
+        write_elem(file, "/", adata, dataset_kwargs=options)
 
 
 def _can_be_extended(source: Path, adata: AnnData) -> bool:

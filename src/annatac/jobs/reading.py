@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from annatac import keys
 from annatac.errors import ConfigError
 from annatac.genome.assemblies import is_known
