@@ -11,6 +11,12 @@ N_PEAKS, GENES, PEAKS = "n_peaks", "genes", "peaks"  # var: of an island
 N_OPEN = "annatac_n_open"  # obs: open islands a cell
 LOW_QUALITY = "annatac_low_quality"  # obs: below the floor of open islands
 
+# written by fragment_qc
+N_FRAGMENTS = "annatac_n_fragments"  # obs: fragments of a cell
+TSS_ENRICHMENT = "annatac_tss_enrichment"  # obs
+NUCLEOSOME_SIGNAL = "annatac_nucleosome_signal"  # obs
+FRAGMENT_QC = "annatac_fragment_qc"  # uns: start-site profiles and fragment sizes by type
+
 # written by annotate
 LABEL = "annatac_label"
 CONFIDENCE = "annatac_confidence"
