@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.stats import mannwhitneyu
+
+from annatac import tl
+from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
+from annatac.genome.nearest import nearest_genes
+from annatac.tl import rank_sums as rank_sums_module
+from annatac.tl.matching import match_background, quantiles
+from annatac.tl.rank_sums import false_discovery_rate, rank_sums
+
+
+def _counts(n_cells=60, n_peaks=40, seed=0, share=0.4):
+    rng = np.random.default_rng(seed)
+    x = rng.poisson(rng.gamma(0.5, 1.5, n_peaks), (n_cells, n_peaks)) * (
+        rng.random((n_cells, n_peaks)) < share
+    )
+    x[:, 0], x[:, 1] = 0, 1  # closed everywhere; open in every cell
+    return x
+
+
+def _planted(n_cells=600, n_peaks=300, n_markers=30, seed=0):
+    """Three types, the first ``n_markers`` peaks of type k * n_markers open four times as often in type k."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n_cells)
+    rate = np.full((3, n_peaks), 0.15)
+    for k in range(3):
+        rate[k, k * n_markers : (k + 1) * n_markers] *= 4
+    depth = rng.lognormal(0, 0.5, n_cells)[:, None]
+    x = rng.poisson(rate[kind] * depth).astype(np.int32)
+    start = 10_000 * np.arange(n_peaks)
+    names = [f"chr1:{s}-{s + 500}" for s in start]
+    obs = pd.DataFrame({"type": np.array(["A/1", "B 2", "C"])[kind]}, index=[f"c{i}" for i in range(n_cells)])
+    return ad.AnnData(sp.csr_matrix(x), obs=obs, var=pd.DataFrame(index=names))
+
+
+@pytest.mark.parametrize("entries_at_once", [7, 10_000])
+def test_rank_sums_agree_with_scipy(monkeypatch, entries_at_once):
+    monkeypatch.setattr(rank_sums_module, "_ENTRIES_AT_ONCE", entries_at_once)
+    x = _counts()
+    scale = np.random.default_rng(1).choice([0.5, 1, 1.25, 3], len(x))  # ties across counts and cells
+    values = (x * scale[:, None]).astype(np.float32)
+    is_in = np.arange(len(x)) < 23
+    found = rank_sums(sp.csr_matrix(values), is_in)
+    for j in range(x.shape[1]):
+        a, b = (values[rows, j].astype(np.float64) for rows in (is_in, ~is_in))
+        if len(np.unique(values[:, j])) == 1:
+            assert (found.p_value[j], found.auc[j]) == (1, 0.5)
+            continue
+        u, p = mannwhitneyu(a, b, alternative="two-sided", method="asymptotic")
+        assert found.auc[j] == pytest.approx(u / (len(a) * len(b)))
+        assert found.p_value[j] == pytest.approx(p, rel=1e-9)
+        assert found.share_in[j] == pytest.approx((a > 0).mean())
+        assert found.share_out[j] == pytest.approx((b > 0).mean())
+
+
+def test_rank_sums_by_hand():
+    # in: 0 3; out: 0 1 0. Ranks: zeros (1+2+3)/3 = 2, one 4, three 5. R_in = 7, U = 7 - 3 = 4 of 6
+    values = sp.csr_matrix(np.array([[0], [3], [0], [1], [0]], dtype=np.float32))
+    found = rank_sums(values, np.array([True, True, False, False, False]))
+    assert found.auc[0] == pytest.approx(4 / 6)
+    assert found.share_in[0] == 0.5
+    assert found.share_out[0] == pytest.approx(1 / 3)
+
+
+def test_false_discovery_rate_by_hand():
+    assert false_discovery_rate(np.array([0.01, np.nan, 0.04, 0.03])) == pytest.approx(
+        [0.03, np.nan, 0.04, 0.04], nan_ok=True
+    )
+
+
+def test_background_is_alike_in_depth_and_taken_once():
+    rng = np.random.default_rng(0)
+    depth = rng.normal(size=(2000, 1))
+    is_in = rng.random(2000) < 0.1 * (1 + (depth[:, 0] > 0))
+    space = quantiles(depth)
+    match = match_background(space, is_in, n_each=3)
+    assert len(np.unique(match.outside)) == len(match.outside) == 3 * is_in.sum()
+    assert not is_in[match.outside].any()
+    assert is_in[match.inside].all()
+    assert abs(depth[match.inside].mean() - depth[match.outside].mean()) < 0.02
+    assert abs(depth[is_in].mean() - depth[~is_in].mean()) > 0.2
+
+
+def test_large_types_keep_a_background_of_their_depth():
+    space = quantiles(np.arange(100.0)[:, None])
+    is_in = np.arange(100) >= 30
+    match = match_background(space, is_in, n_each=5)
+    assert len(match.inside) == len(match.outside) == 30
+    assert match.inside.tolist() == list(range(30, 60))  # the nearest to 0..29
+
+
+def test_tss_enrichment_is_matched_too():
+    adata = _planted()
+    adata = adata[np.flatnonzero((adata.obs["type"] != "C") | (np.arange(600) < 150))].copy()
+    rng = np.random.default_rng(3)
+    adata.obs["tsse"] = rng.normal(size=adata.n_obs) + 1.5 * (adata.obs["type"] == "C")
+    matched = tl.markers(adata, "type", n_background=1).cells.loc["C"]
+    alone = tl.markers(adata, "type", n_background=1, match_on=()).cells
+    assert abs(matched["tsse_type"] - matched["tsse_background"]) < 0.5  # of 1.5
+    assert "tsse_type" not in alone
+
+
+def test_planted_markers_come_out():
+    adata = _planted()
+    found = tl.markers(adata, "type")
+    assert found.types == ["A/1", "B 2", "C"]
+    chosen = found.is_marker()
+    for k in range(3):
+        own = np.zeros(adata.n_vars, dtype=bool)
+        own[30 * k : 30 * (k + 1)] = True
+        assert chosen[k][own].mean() > 0.95
+        assert chosen[k][~own].mean() < 0.03  # FDR 5 % of some 30
+        assert np.median(found.log2_fold_change[k][own]) == pytest.approx(2, abs=0.35)
+    table = found.table("B 2", n_top=5)
+    assert list(table["cell_type"]) == ["B 2"] * 5
+    assert (np.diff(table["p_value"]) >= 0).all()
+    assert set(table["start"] // 10_000) <= set(range(30, 60))
+
+
+def test_no_markers_in_random_groups_whatever_their_depth():
+    adata = _planted(n_markers=0, n_cells=1500)
+    rng = np.random.default_rng(5)
+    depth = np.asarray(adata.X.sum(axis=1)).ravel()
+    deep = rng.random(1500) < 0.3 * depth / depth.mean()
+    adata.obs["type"] = np.where(deep, "deep", "rest")
+    found = tl.markers(adata, "type")
+    assert not found.is_marker(max_fdr=0.05, min_log2_fold_change=0.3).any()
+    assert (found.p_value < 0.05).mean() < 0.1
+
+
+def test_dense_and_sparse_and_seed_agree():
+    adata = _planted()
+    first, again = tl.markers(adata, "type"), tl.markers(adata, "type")
+    adata.X = adata.X.toarray()
+    dense = tl.markers(adata, "type")
+    assert np.array_equal(first.p_value, again.p_value)
+    assert np.array_equal(first.p_value, dense.p_value)
+
+
+def test_donors_as_replicates():
+    adata = _planted(n_cells=1200)
+    adata.obs["donor"] = [f"d{i % 4}" for i in range(1200)]
+    adata.obs.loc[(adata.obs["type"] == "C") & (adata.obs["donor"] != "d0"), "type"] = None
+    with pytest.warns(AnnatacWarning, match=r"1 of 3 types have under 3 donors with 10 cells.*'C' \(1\)"):
+        found = tl.markers(adata, "type", donor_key="donor")
+    assert list(found.cells["n_donors"]) == [4, 4, 1]
+    assert np.isnan(found.donor_fdr[2]).all()
+    chosen = found.is_marker(max_donor_fdr=0.05)[0]
+    assert chosen[:30].mean() > 0.9
+    assert chosen[90:].mean() < 0.02
+    assert {"donor_fdr", "donor_log2_fold_change"} <= set(found.table("A/1"))
+
+
+def test_files(tmp_path):
+    genes = pd.DataFrame({"chrom": ["1"], "tss": [305_000], "symbol": ["G"], "strand": ["-"]})
+    found = tl.markers(_planted(), "type", genes=genes)
+    table = pd.read_csv(found.write_csv(tmp_path / "m.csv"))
+    assert len(table) == len(found.table())
+    assert set(table["gene"]) == {"G"}
+    bed = pd.read_csv(found.write_bed(tmp_path / "m.bed", "B 2"), sep="\t", header=None)
+    assert list(bed[3].unique()) == ["B_2"]
+    assert bed[1].is_monotonic_increasing
+    assert ((bed[2] - bed[1]) == 500).all()
+
+
+def test_nearest_gene_by_hand():
+    genes = pd.DataFrame(
+        {
+            "chrom": ["chr1", "chr1", "chr2"],
+            "tss": [1000, 5000, 10],
+            "symbol": ["P", "M", "Q"],
+            "strand": ["+", "-", "+"],
+        }
+    )
+    where = pd.DataFrame(
+        {
+            "chrom": ["1", "1", "1", "2", "9"],
+            "start": [400, 2800, 5400, 100, 5],
+            "end": [600, 3000, 5600, 200, 9],
+        }
+    )
+    found = nearest_genes(where, genes)
+    assert list(found["gene"]) == ["P", "P", "M", "Q", ""]
+    # upstream of P; downstream of P; upstream of M, which is read leftwards; downstream of Q
+    assert found["distance"].tolist()[:4] == [-500, 1900, -500, 140]
+    assert found["distance"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_bad_input():
+    adata = _planted(n_cells=90)
+    with pytest.raises(LabelError, match=r"no column 'typ'. Did you mean 'type'\?"):
+        tl.markers(adata, "typ")
+    with pytest.raises(ConfigError, match="min_cells is 1"):
+        tl.markers(adata, "type", min_cells=1)
+    adata.obs.iloc[:3, 0] = "rare"
+    with pytest.warns(AnnatacWarning, match=r"under 10 cells and are left out: 'rare' \(3\)"):
+        found = tl.markers(adata, "type")
+    with pytest.raises(LabelError, match=r"No markers of a type 'A/2'. Did you mean 'A/1'\?"):
+        found.table("A/2")
+    with pytest.raises(InputError, match="donor_key"):
+        found.table(max_donor_fdr=0.1)
+    adata.obs["tsse"] = np.nan
+    adata.obs["type"] = adata.obs["type"].replace("rare", "C")
+    with pytest.raises(InputError, match=r"obs\['tsse'\] has 90 values that are missing"):
+        tl.markers(adata, "type")
+    del adata.obs["tsse"]
+    adata.var_names = [f"peak{i}" for i in range(adata.n_vars)]
+    adata.obs["type"] = adata.obs["type"].replace("rare", "C")
+    with pytest.raises(InputError, match="no nearest gene"):
+        tl.markers(adata, "type", genes=pd.DataFrame({"chrom": ["1"], "tss": [1], "symbol": ["G"]}))
+    found = tl.markers(adata, "type")
+    with pytest.raises(InputError, match="no coordinates"):
+        found.write_bed("never.bed")
+    adata.obs["type"] = "one"
+    with pytest.raises(LabelError, match="All labelled cells are 'one'"):
+        tl.markers(adata, "type")
+    adata.X = adata.X + sp.csr_matrix(np.full(adata.shape, 0.5))
+    adata.obs["type"] = ["a", "b"] * 45
+    with pytest.raises(InputError, match="counts"):
+        tl.markers(adata, "type")
