@@ -94,7 +94,7 @@ def pretrain(
 
     Parameters as in :func:`finetune`; the result and the errors are those of :func:`annatac.pretrain`.
     """
-    from annatac.train.pretrain import pretrain as train
+    from annatac.train.pretraining import pretrain as train
 
     settings = _recipe(recipe, epochs, "pretrain")
     _refuse_early(output, overwrite=overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_FUNCTIONS = {"pretrain": "annatac.train.pretrain"}
+_FUNCTIONS = {"pretrain": "annatac.train.pretraining"}
 
 __all__ = ["pretrain"]
 

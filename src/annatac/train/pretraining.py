@@ -60,13 +60,13 @@ class PretrainTask:
         self.network, self.tokens, self.config = network, tokens, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
         self.n_open = np.diff(tokens.indptr)
-        self.fingerprint = fingerprint(tokens, [], config, network, seed)
+        self.fingerprint = fingerprint(tokens, [held_out], config, network, seed)
 
     def batches(self, epoch: int) -> list[Rows]:
         """Return batches of training cells of like depth."""
         return plan_batches(
             self.training,
-            self.n_open[self.training],
+            self.network.n_tokens(self.n_open[self.training]),
             batch_size=self.config.batch_size,
             seed=self.seed,
             epoch=epoch,
@@ -82,9 +82,12 @@ class PretrainTask:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Return loss and accuracy on held-out cells, masked alike every time."""
+        if len(self.held_out) == 0:
+            return {}
         self.network.eval()
         total = correct = count = 0.0
-        for chosen in in_order_of_depth(self.n_open[self.held_out], batch_size=self.config.batch_size):
+        n_tokens = self.network.n_tokens(self.n_open[self.held_out])
+        for chosen in in_order_of_depth(n_tokens, batch_size=self.config.batch_size):
             logits, target = self._masked(self.held_out[chosen], -1)
             total += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
             correct += float((logits.argmax(-1) == target).sum())
@@ -196,10 +199,15 @@ def pretrain(
 
 def _card(universe: Universe, n_cells: int, figures: dict[str, float]) -> str:
     place = universe.genome or "no assembly"
+    judged = "No cell was held out to judge it by."
+    if figures:
+        judged = (
+            "On held-out cells it tells the openness class of a masked island in "
+            f"{figures['accuracy']:.1%} of cases\n(classes drawn alike), loss {figures['loss']:.3f}."
+        )
     return f"""# A base model for scATAC-seq
 
 Pre-trained on {n_cells:,} unlabelled cells over {len(universe):,} islands ({place}).
 It names no types: fine-tune it with `annatac finetune REFERENCE --base FOLDER -o MODEL`.
-On held-out cells it tells the openness class of a masked island in {figures["accuracy"]:.1%} of cases
-(classes drawn alike), loss {figures["loss"]:.3f}.
+{judged}
 """
