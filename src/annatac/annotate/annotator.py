@@ -177,7 +177,7 @@ class Annotator:
         embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
         done = 0
         with torch.inference_mode():
-            for rows in in_order_of_depth(n_open, batch_size=batch_size):
+            for rows in in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size):
                 output = network(collate(tokens, rows).to(where))
                 probabilities[rows] = output.logits_BC.float().softmax(1).cpu().numpy()
                 embedding[rows] = output.embedding_BD.float().cpu().numpy()

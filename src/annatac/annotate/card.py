@@ -9,7 +9,14 @@ from annatac.model.artifact import Artifact
 def model_card(artifact: Artifact) -> str:
     """Return README.md of a model folder."""
     universe, training = artifact.universe, artifact.training
-    held_out = artifact.metrics["held_out"]
+    figures = artifact.metrics["held_out"]
+    judged = "No cell was held out: how accurate it is was not measured."
+    if figures:
+        judged = (
+            f"On {artifact.metrics['n_held_out']:,} cells held out ({training['held_out']}), by which the best "
+            f"epoch was\n  chosen: accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}. Expect "
+            "less on another\n  donor, platform or tissue."
+        )
     rows = "\n".join(f"| {name} | {n:,} |" for name, n in training["cells_per_type"].items())
     place = f"{len(universe):,} islands"
     if universe.has_coordinates:
@@ -20,9 +27,7 @@ Written by annatac {__version__}, recipe `{artifact.recipe.name}`, model {artifa
 
 - Knows {len(artifact.classes)} cell types over {place}.
 - Trained on {training["n_cells"]:,} labelled cells (`{training["label_key"]}`), seed {training["seed"]}.
-- On {artifact.metrics["n_held_out"]:,} cells held out ({training["held_out"]}), by which the best epoch was
-  chosen: accuracy {held_out["accuracy"]:.3f}, macro-F1 {held_out["macro_f1"]:.3f}. Expect less on another
-  donor, platform or tissue.
+- {judged}
 
 | cell type | cells |
 |---|---|

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from annatac.config import ModelConfig
@@ -66,6 +68,10 @@ class Network(nn.Module):
         x_BND, _ = self.encoder(tokens)
         real = tokens.real_BN[..., None]
         return (x_BND * real).sum(1) / real.sum(1).clamp(min=1)
+
+    def n_tokens(self, n_open: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+        """Return how many tokens cells of so many open islands cost: all islands where closed are kept."""
+        return n_open if self.config.closed == "drop" else np.full_like(n_open, self.n_islands)
 
     def _tokens(self, batch: TokenBatch) -> TokenBatch:
         return batch.dense(self.n_islands) if self.config.closed == "keep" else batch

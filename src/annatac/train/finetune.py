@@ -74,13 +74,14 @@ class FinetuneTask:
                 groups=groups,
             )
             self.tables.install(network.wide)
-        self.fingerprint = fingerprint(tokens, labels, config, network, seed)
+        folds = [] if self.tables is None else [self.tables.fold]
+        self.fingerprint = fingerprint(tokens, [labels, held_out, *folds], config, network, seed)
 
     def batches(self, epoch: int) -> list[Rows]:
         """Return batches of training cells of like depth."""
         return plan_batches(
             self.training,
-            self.n_open[self.training],
+            self.network.n_tokens(self.n_open[self.training]),
             batch_size=self.config.batch_size,
             seed=self.seed,
             epoch=epoch,
@@ -100,9 +101,12 @@ class FinetuneTask:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Return loss, accuracy and macro-F1 of the held-out cells; the recipe says which is the score."""
+        if len(self.held_out) == 0:
+            return {}
         self.network.eval()
+        n_tokens = self.network.n_tokens(self.n_open[self.held_out])
         logits = torch.zeros(len(self.held_out), self.network.n_types)
-        for chosen in in_order_of_depth(self.n_open[self.held_out], batch_size=256):
+        for chosen in in_order_of_depth(n_tokens, batch_size=256):
             logits[chosen] = self._logits(self.held_out[chosen], None).float().cpu()
         truth = self.labels[self.held_out]
         guess = logits.argmax(1).numpy()
@@ -142,10 +146,13 @@ def class_weights(labels: npt.NDArray[np.integer], n_types: int, how: str) -> Te
     return torch.from_numpy((weight / max((weight * frequency).sum(), 1e-12)).astype(np.float32))
 
 
-def fingerprint(tokens: sp.csr_matrix, labels: Any, config: Any, network: Network, seed: int) -> str:
-    """Return a hash of all that a run depends on, by which a checkpoint knows its own run."""
+def fingerprint(tokens: sp.csr_matrix, arrays: list[Any], config: Any, network: Network, seed: int) -> str:
+    """Return a hash of all that a run depends on, by which a checkpoint knows its own run.
+
+    ``arrays``: integers beside the tokens: labels, rows held out, folds.
+    """
     digest = hashlib.sha256()
-    for array in (tokens.indptr, tokens.indices, tokens.data, np.asarray(labels)):
+    for array in (tokens.indptr, tokens.indices, tokens.data, *map(np.asarray, arrays)):
         digest.update(np.ascontiguousarray(array).data)
     settings = [asdict(config), asdict(network.config), network.n_islands, network.n_types, seed]
     digest.update(json.dumps(settings, sort_keys=True).encode())

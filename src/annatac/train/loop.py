@@ -50,7 +50,10 @@ class Task(Protocol):
         """Return the mean loss of the cells ``rows``."""
 
     def validate(self) -> dict[str, float]:
-        """Return figures on the held-out cells, among them ``score``: higher is better."""
+        """Return figures on the held-out cells, among them ``score``: higher is better.
+
+        Nothing where no cell is held out; each epoch then counts as better than the one before.
+        """
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Loop:
         self.log.path.unlink(missing_ok=True)
         self.log.write("start", phase=task.phase, seed=self.seed, epochs=self.config.epochs)
         # the weights as they start may already be the best: those of a base model, or the wide path alone
-        self.place.best_score = task.validate()["score"]
+        self.place.best_score = task.validate().get("score", -math.inf)
 
     def unfinished(self) -> bool:
         """Tell whether another epoch is to be run: not past the last, and patience not used up."""
@@ -136,8 +139,10 @@ class Loop:
                 f"The loss became {figures['train_loss']} in epoch {place.epoch + 1}. Lower learning_rate "
                 f"(now {config.learning_rate:g}) in the recipe and start anew."
             )
-        if figures["score"] > place.best_score:
-            place.best_score, place.best_epoch = figures["score"], place.epoch
+        score = figures.get("score")
+        if score is None or score > place.best_score:
+            place.best_score = -math.inf if score is None else score
+            place.best_epoch = place.epoch
             self.best = _state(task.network)
         self.history.append(figures)
         self.log.write("epoch", phase=task.phase, epoch=place.epoch, **figures)
