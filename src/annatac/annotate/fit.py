@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,8 @@ def finetune(
     recipe
         Name of a shipped recipe, a YAML file, or a :class:`~annatac.config.Recipe`.
     base
-        Folder of a pre-trained model over islands of the same kind; its universe is taken over.
+        Folder of a pre-trained model over islands of the same kind; its universe and its encoder (depth,
+        width, ...) are taken over, the head and the wide path are the recipe's.
     genes
         GTF, GFF, BED or table of genes; needed where the recipe takes TSS islands only.
     bin_size
@@ -105,6 +107,8 @@ def finetune(
     cells = adata[labels.keep]
     islands = peak_islands(cells, islands=recipe.islands, genes=genes, bin_size=bin_size)
     started = None if base is None else artifacts.load(base)
+    if started is not None:
+        recipe = _with_encoder_of(started, recipe)
     universe, tokens = _universe(islands, started)
     codes = pd.Categorical(labels.values, categories=labels.classes).codes.astype(np.int64)
     groups = _groups(cells, batch_key)
@@ -187,10 +191,16 @@ def _split(
     return group_split(codes, groups, fraction, seed)
 
 
+def _with_encoder_of(base: Artifact, recipe: Recipe) -> Recipe:
+    """Return the recipe with the base model's encoder; head and wide path stay the recipe's."""
+    own = {name: getattr(recipe.model, name) for name in ("head_hidden", "dropout", "wide")}
+    return replace(recipe, model=replace(base.network.config, **own))
+
+
 def _network(
     tokens: sp.csr_matrix, n_types: int, recipe: Recipe, base: Artifact | None, seed: int
 ) -> Network:
-    config = recipe.model if base is None else base.network.config
+    config = recipe.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(tokens.shape[1], n_types, config)
