@@ -1,0 +1,61 @@
+"""Few simulated cells and the smallest recipe, for the tests of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from anndata import AnnData
+
+from annatac.config import Recipe
+from annatac.simulate import simulate_cells
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors gain nothing from threads, and sums in another order differ in the last digit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def _simulated() -> AnnData:
+    return simulate_cells(120, cell_types=3, n_islands=200, open_islands=60, donors=4, seed=1)
+
+
+@pytest.fixture
+def reference(_simulated: AnnData) -> AnnData:
+    """120 simulated cells of 3 types and 4 donors over 200 islands."""
+    return _simulated.copy()
+
+
+@pytest.fixture(scope="session")
+def debug() -> Callable[..., Recipe]:
+    """``debug(epochs=3, wide=False, ...)``: the debug recipe with other settings, each put where it belongs."""
+
+    def make(**changes: Any) -> Recipe:
+        recipe = Recipe.load("debug")
+        for name, value in changes.items():
+            sections = [s for s in ("model", "pretrain", "finetune") if hasattr(getattr(recipe, s), name)]
+            assert sections, name
+            for section in sections:
+                recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{name: value})})
+        return recipe
+
+    return make
+
+
+@pytest.fixture
+def tokens(reference: AnnData):
+    """The reference's tokens and labels (uint8 CSR of 120 x 200, int64)."""
+    from annatac.pp import peak_islands
+    from annatac.pp.tokens import openness_classes
+
+    labels = reference.obs["cell_type"].cat.codes.to_numpy().astype(np.int64)
+    return openness_classes(peak_islands(reference).X), labels
