@@ -23,7 +23,7 @@ from annatac.jobs.looking import write_json
 from annatac.jobs.reading import read_checked
 from annatac.pp.splits import group_split, stratified_split
 from annatac.pp.validate import validate_labels
-from annatac.simulate import simulate_cells
+from annatac.simulate import BLOOD, simulate_cells
 from annatac.tl.annotation import annotation
 from annatac.tl.embedding import embed
 
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 # Large enough to look like a real experiment, small enough for two cores and two minutes.
-N_CELLS, N_ISLANDS, OPEN_ISLANDS = 3600, 8000, 700
+N_CELLS, N_DONORS, N_ISLANDS, OPEN_ISLANDS = 3200, 4, 6000, 500
 SIMULATED_NOVEL_TYPE = "Erythroid"
+LINEAGES = ("T/NK", "Myeloid", "Erythroid", "B", "Progenitor", "pDC")  # the frequent first
 MIN_NOVEL_CELLS = 20
 QUERY_FRACTION = 0.3  # of real cells
 
@@ -86,7 +87,7 @@ def demo(
         Columns of obs of ``data``: its types, and donors of which whole ones become the query. Without
         ``batch_key`` the query is a stratified share.
     novel_type
-        Type that the reference is to lack; by default the smallest one with 20 cells in the query.
+        Type that the reference is to lack; by default the smallest one of 20 cells or more.
     on_step
         Called with a line of text at each step.
 
@@ -160,11 +161,18 @@ def _cells(
     """Return the reference, the query, the column of types, and the type that the reference lacks."""
     if data is None:
         tell(
-            f"Simulating {N_CELLS:,} cells of 3 donors. They are made up: the figures below judge nothing real."
+            f"Simulating {N_CELLS:,} cells of {N_DONORS} donors. They are made up: the figures below judge nothing real."
         )
-        adata = simulate_cells(N_CELLS, n_islands=N_ISLANDS, open_islands=OPEN_ISLANDS, seed=seed)
+        adata = simulate_cells(
+            N_CELLS,
+            cell_types={name: BLOOD[name] for name in LINEAGES},
+            donors=N_DONORS,
+            n_islands=N_ISLANDS,
+            open_islands=OPEN_ISLANDS,
+            seed=seed,
+        )
         key, novel_type = "cell_type", novel_type or SIMULATED_NOVEL_TYPE
-        is_query = (adata.obs["donor"] == "donor3").to_numpy()
+        is_query = (adata.obs["donor"] == f"donor{N_DONORS}").to_numpy()
     else:
         if label_key is None:
             raise ConfigError(
@@ -177,7 +185,9 @@ def _cells(
         adata.obs[key] = labels.values
         is_query = _query_cells(adata, labels.values, batch_key, seed)
     types = adata.obs[key].astype(str)
-    novel = _novel_type(types[is_query].value_counts(), novel_type, key)
+    in_query = set(types[is_query])
+    n_cells = types[types.isin(in_query)].value_counts().sort_index().sort_values(kind="stable")
+    novel = _novel_type(n_cells, novel_type, key)
     reference = adata[~is_query & (types != novel).to_numpy()].copy()
     query = adata[is_query].copy()
     reference.obs[key] = reference.obs[key].astype(str).astype("category")
@@ -203,7 +213,7 @@ def _query_cells(
 
 
 def _novel_type(n_cells: pd.Series, stated: str | None, key: str) -> str:
-    """Return the type to leave out of the reference, from the numbers of query cells of each type."""
+    """Return the type to leave out of the reference, from the cells of each type in the query, rising."""
     if stated is not None:
         if stated not in n_cells.index:
             raise LabelError(
@@ -214,12 +224,12 @@ def _novel_type(n_cells: pd.Series, stated: str | None, key: str) -> str:
     enough = n_cells[n_cells >= MIN_NOVEL_CELLS]
     if len(n_cells) < 3 or enough.empty:
         raise LabelError(
-            f"The demo leaves one type out of the reference and needs at least three types, one of them with "
-            f"{MIN_NOVEL_CELLS} cells in the query; found "
+            f"The demo leaves one type out of the reference and needs three types or more, one of them with "
+            f"{MIN_NOVEL_CELLS} cells; found "
             + ", ".join(f"'{name}': {n:,}" for name, n in n_cells.items())
             + ". Name a type with --novel-type, or give more cells."
         )
-    return str(enough.index[-1])
+    return str(enough.index[0])
 
 
 def _several(reference: AnnData, batch_key: str | None) -> str | None:

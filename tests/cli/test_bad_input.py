@@ -14,7 +14,6 @@ import resource
 import shutil
 import subprocess
 
-import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd

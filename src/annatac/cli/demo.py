@@ -37,7 +37,7 @@ def demo(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="Type that the reference is to lack; otherwise the smallest with 20 query cells.",
+            help="Type that the reference is to lack; otherwise the smallest of 20 cells or more.",
             rich_help_panel="Data",
         ),
     ] = None,

@@ -68,7 +68,9 @@ class _Sink(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self.file.readinto(buffer) or 0
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def write(self, data: Any) -> int:
         rest = memoryview(data)
