@@ -161,7 +161,8 @@ def _cells(
     """Return the reference, the query, the column of types, and the type that the reference lacks."""
     if data is None:
         tell(
-            f"Simulating {N_CELLS:,} cells of {N_DONORS} donors. They are made up: the figures below judge nothing real."
+            f"Simulating {N_CELLS:,} cells of {N_DONORS} donors. They are made up: the "
+            "figures below judge nothing real."
         )
         adata = simulate_cells(
             N_CELLS,
