@@ -111,21 +111,17 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
         if artifact.reference:
             save_file(artifact.reference, folder / REFERENCE)
         files = sorted(path for path in folder.iterdir() if path.name != CARD)
-        _write_json(
-            folder / CONFIG,
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "annatac": __version__,
-                "n_islands": len(artifact.universe),
-                "n_types": len(artifact.classes),
-                "model": _plain(asdict(artifact.network.config)),
-                "islands": artifact.island_settings,
-                "files": {
-                    file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files
-                },
-            },
-        )
+        config = {
+            "format": FORMAT,
+            "version": VERSION,
+            "annatac": __version__,
+            "n_islands": len(artifact.universe),
+            "n_types": len(artifact.classes),
+            "model": _plain(asdict(artifact.network.config)),
+            "islands": artifact.island_settings,
+            "files": {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files},
+        }
+        _write_json(folder / CONFIG, {**config, "sha256": _sha256_of(config)})
 
 
 def load(path: str | Path) -> Artifact:
@@ -215,11 +211,14 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} has format version {config.get('version')}, this annatac {__version__} reads version "
             f"{VERSION}. Install the annatac that wrote it ({config.get('annatac')}), or train it again."
         )
-    needed = {"n_islands", "n_types", "model", "islands", "files", "annatac"}
+    needed = {"n_islands", "n_types", "model", "islands", "files", "annatac", "sha256"}
     if needed - config.keys():
         raise ModelError(
-            f"{path / CONFIG} lacks {', '.join(sorted(needed - config.keys()))}: it was altered."
+            f"{path / CONFIG} lacks {', '.join(sorted(needed - config.keys()))}: it was altered. Copy the model "
+            "folder again."
         )
+    if config.pop("sha256") != _sha256_of(config):
+        raise ModelError(f"{path / CONFIG} was altered or damaged. Copy the model folder again.")
     return config
 
 
@@ -244,6 +243,11 @@ def _check_files(path: Path, config: dict[str, Any]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of(config: dict[str, Any]) -> str:
+    """Return the checksum of config.json's other entries: it is the one file that no other one vouches for."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _write_json(path: Path, content: Any) -> None:
