@@ -100,7 +100,7 @@ def annotation(
     predicted = annotator.predict(tokens, device=device, on_progress=on_progress)
 
     best = predicted.probabilities.max(1)
-    is_low = predicted.n_open < min_open
+    is_low = predicted.n_open < max(min_open, 1)  # without a known island there is nothing to go by
     is_novel = (best < novelty_threshold) & ~is_low
     names = np.array(annotator.classes, dtype=object)
     label = np.where(is_novel, keys.NOVEL_LABEL, names[predicted.probabilities.argmax(1)])
