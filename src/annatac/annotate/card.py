@@ -17,7 +17,8 @@ def model_card(artifact: Artifact) -> str:
             f"epoch was\n  chosen: accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}. Expect "
             "less on another\n  donor, platform or tissue."
         )
-    rows = "\n".join(f"| {name} | {n:,} |" for name, n in training["cells_per_type"].items())
+    n_cells = {name.replace("|", "\\|"): n for name, n in training["cells_per_type"].items()}
+    rows = "\n".join(f"| {name} | {n:,} |" for name, n in n_cells.items())
     place = f"{len(universe):,} islands"
     if universe.has_coordinates:
         place += f" of {universe.bin_size:,} bp on {universe.genome or 'an assembly that was not stated'}"
