@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "tracks": "fragments",
+    "footprints": "fragments",
+    "fragment_qc": "fragments",
     "annotate": "annotating",
     "embed": "looking",
     "evaluate": "looking",

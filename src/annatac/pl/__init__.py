@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from annatac.pl.browser_tracks import tracks
 from annatac.pl.canvas import save
+from annatac.pl.composition_bars import composition
 from annatac.pl.confusion import confusion_matrix
+from annatac.pl.element_bars import elements
 from annatac.pl.embedding import umap, umap_panels
 from annatac.pl.flow import sankey
+from annatac.pl.footprint_plot import footprint
+from annatac.pl.fragment_plots import fragment_sizes, tss_profile
+from annatac.pl.marker_heatmap import marker_heatmap
 from annatac.pl.palette import type_colors
 from annatac.pl.training import training_curves, training_panels
+from annatac.pl.volcano_plot import volcano
 
 __all__ = [
+    "composition",
     "confusion_matrix",
+    "elements",
+    "footprint",
+    "fragment_sizes",
+    "marker_heatmap",
     "sankey",
     "save",
+    "tracks",
     "training_curves",
     "training_panels",
+    "tss_profile",
     "type_colors",
     "umap",
     "umap_panels",
+    "volcano",
 ]

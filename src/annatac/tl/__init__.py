@@ -6,6 +6,17 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "composition": "conditions",
+    "differential": "conditions",
+    "elements": "regulatory",
+    "markers": "marker_peaks",
+    "pseudobulk": "pseudobulks",
+    "write_open_peaks": "pseudobulks",
+    "export_coverage": "coverage_export",
+    "coverages": "locus_coverage",
+    "coverage": "locus_coverage",
+    "fragment_qc": "fragment_quality",
+    "footprints": "footprinting",
     "annotate": "annotation",
     "embed": "embedding",
 }

@@ -118,6 +118,11 @@ def fragment_qc(
             hit, offset = counter.near(part.chrom, position[~used])
             _count_zones(part.cell[~used][hit], offset, flank_bp, n_centre, n_outer)
 
+    if counter is not None and not n_outer.any() and not n_centre.any():
+        raise InputError(
+            "No insertion lies near a start site of the genes, which are on "
+            f"{', '.join(list(counter.sites.bounds)[:3])}. Check the assembly of genes and fragments."
+        )
     adata = adata.copy() if copy else adata
     adata.obs[keys.N_FRAGMENTS] = n_fragments
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,11 +137,6 @@ def fragment_qc(
         "n_matched": sum(reader.n_matched for reader in readers),
     }
     if counter is not None:
-        if not n_outer.any() and not n_centre.any():
-            raise InputError(
-                "No insertion lies near a start site of the genes, which are on "
-                f"{', '.join(list(counter.sites.bounds)[:3])}. Check the assembly of genes and fragments."
-            )
         adata.obs[keys.TSS_ENRICHMENT] = _scores(n_centre, n_outer, n_fragments).astype(np.float32)
         result["position"] = np.arange(-flank_bp, flank_bp + 1)
         result["tss_insertions"] = counter.counts[0]
