@@ -102,9 +102,9 @@ def simulate(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--bias-sd", type=float, default=0.7)
-    parser.add_argument("--fragments", type=int, default=60_000)
+    parser.add_argument("--fragments", type=int, default=300_000)
     parser.add_argument("--wide", action="store_true")
     options = parser.parse_args()
     parts, seconds = [], []
