@@ -1,0 +1,251 @@
+"""The model folder: saved and loaded to the bit, and every file of it guarded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import annatac
+from annatac import tl
+from annatac.errors import ModelError, OutputError
+from annatac.model import artifact
+
+FILES = (
+    "config.json", "model.safetensors", "islands.tsv.gz", "labels.json", "calibration.json",
+    "reference.safetensors", "training.yaml", "metrics.json", "run.jsonl",
+)  # fmt: skip
+
+
+def test_the_folder_holds_what_the_documents_list(model_folder):
+    assert {path.name for path in model_folder.iterdir()} == {*FILES, "README.md"}
+
+
+def test_save_load_predict_is_identical(annotator, query, tmp_path, types):
+    tokens, _ = annotator.tokens(query)
+    before = annotator.predict(tokens)
+    annotator.save(tmp_path / "copy")
+    again = annatac.load(tmp_path / "copy")
+    after = again.predict(tokens)
+    assert np.array_equal(before.probabilities, after.probabilities)
+    assert np.array_equal(before.embedding, after.embedding)
+    assert again.classes == annotator.classes == types
+    assert again.artifact.model_id == annotator.artifact.model_id
+    assert again.artifact.recipe == annotator.artifact.recipe
+    for name in FILES:
+        assert (tmp_path / "copy" / name).read_bytes() is not None
+    second = tmp_path / "copy" / "model.safetensors"
+    again.save(tmp_path / "third")
+    assert (tmp_path / "third" / "model.safetensors").read_bytes() == second.read_bytes()
+
+
+def test_what_finetune_returns_predicts_as_what_it_saved(query, tmp_path, debug_reference):
+    model = annatac.finetune(debug_reference, label_key="cell_type", output=tmp_path / "m", recipe="debug")
+    tokens, _ = model.tokens(query)
+    saved = annatac.load(tmp_path / "m").predict(tokens)
+    assert np.array_equal(model.predict(tokens).probabilities, saved.probabilities)
+
+
+@pytest.fixture
+def debug_reference():
+    from annatac.simulate import simulate_cells
+
+    return simulate_cells(320, cell_types=3, n_islands=250, open_islands=70, seed=1)[:100].copy()
+
+
+def test_rows_of_islands_are_stored_in_16_bits(model_folder):
+    from safetensors.numpy import load_file
+
+    tensors = load_file(model_folder / "model.safetensors")
+    n_islands = len(annatac.load(model_folder).artifact.universe)
+    of_islands = [name for name, value in tensors.items() if n_islands in value.shape and value.ndim == 2]
+    assert sorted(of_islands) == ["encoder.table.vectors", "wide.linear", "wide.profile"]
+    assert all(tensors[name].dtype == np.float16 for name in of_islands)
+
+
+def test_the_reference_that_is_kept(annotator, debug_reference, tmp_path):
+    from annatac.pp import peak_islands
+
+    kept = annotator.artifact.reference
+    n_types, n_islands = len(annotator.classes), len(annotator.artifact.universe)
+    assert kept["profiles"].shape == (n_types, n_islands)
+    assert kept["n_cells"].tolist() == list(annotator.artifact.training["cells_per_type"].values())
+    assert len(kept["sample_indptr"]) == len(kept["sample_labels"]) + 1
+    assert np.bincount(kept["sample_labels"]).max() <= 100
+    model = annatac.finetune(
+        debug_reference, label_key="cell_type", output=tmp_path / "m", recipe="debug", keep_reference=False
+    )
+    assert not (tmp_path / "m" / "reference.safetensors").exists()
+    assert annatac.load(tmp_path / "m").artifact.reference == {}
+    with_it = annatac.finetune(debug_reference, label_key="cell_type", output=tmp_path / "n", recipe="debug")
+    x = peak_islands(debug_reference).X.toarray() > 0
+    at = debug_reference.obs["cell_type"].astype(str).to_numpy() == model.classes[1]
+    known = with_it.artifact.universe.index_of(peak_islands(debug_reference).var_names)
+    shares = x[at].mean(0)[known >= 0]
+    np.testing.assert_allclose(with_it.artifact.reference["profiles"][1], shares, atol=1e-3)
+
+
+# ------------------------------------------------------------------------------------- bad folders
+
+
+def refused(folder: Path, name: str, words: str | None = None) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        annatac.load(folder)
+    assert name in str(caught.value), f"the message names {name}: {caught.value}"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(broken, name):
+    (broken / name).unlink()
+    refused(broken, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_named(broken, name):
+    whole = (broken / name).read_bytes()
+    (broken / name).write_bytes(whole[: len(whole) // 2])
+    refused(broken, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_empty_file_is_named(broken, name):
+    (broken / name).write_bytes(b"")
+    refused(broken, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("where", [0.3, 0.6, 0.9])
+def test_an_altered_byte_is_named(broken, name, where):
+    content = bytearray((broken / name).read_bytes())
+    content[int(where * len(content))] ^= 1
+    (broken / name).write_bytes(content)
+    refused(broken, name)
+
+
+@pytest.mark.parametrize("name", set(FILES) - {"config.json", "labels.json", "calibration.json"})
+def test_a_file_of_another_model_is_named(broken, other, name):
+    content = (other / name).read_bytes()
+    if content == (broken / name).read_bytes():
+        pytest.skip("the two models have this file in common")
+    (broken / name).write_bytes(content)
+    refused(broken, name, "altered or damaged")
+
+
+def test_the_config_of_another_model(broken, other):
+    (broken / "config.json").write_bytes((other / "config.json").read_bytes())
+    refused(broken, "was altered or damaged", "Copy the model folder again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n_islands", 7), ("n_types", 2), ("islands", {"bin_size": 1000}), ("model", {"depth_exponent": 0.5})],
+)
+def test_changed_settings_are_seen(broken, key, value):
+    """depth_exponent changes every prediction, and no size or tensor would betray it."""
+    config = json.loads((broken / "config.json").read_text())
+    config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    (broken / "config.json").write_text(json.dumps(config))
+    refused(broken, "config.json", "altered")
+
+
+def forge(folder: Path, **changes) -> None:
+    """Change config.json and its checksum, as a forger would."""
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("sha256")
+    config |= changes
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (folder / "config.json").write_text(json.dumps({**config, "sha256": digest}))
+
+
+def test_a_newer_version_is_named(broken):
+    forge(broken, version=2, annatac="9.1")
+    refused(broken, str(broken), r"format version 2, this annatac .* reads version 1.*\(9.1\)")
+
+
+def test_a_folder_of_another_program(broken):
+    forge(broken, format="bert")
+    refused(broken, "config.json", "not that of an annatac model")
+    (broken / "config.json").write_text("[]")
+    refused(broken, "config.json", "not that of an annatac model")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "..", "."])
+def test_files_outside_the_folder_are_never_read(broken, name):
+    secret = broken.parent / "secret"
+    secret.write_text("s")
+    config = json.loads((broken / "config.json").read_text())
+    facts = {"bytes": 1, "sha256": hashlib.sha256(b"s").hexdigest()}
+    forge(broken, files={**config["files"], name: facts})
+    refused(broken, name)
+
+
+def test_weights_that_do_not_fit(broken):
+    config = json.loads((broken / "config.json").read_text())
+    forge(broken, model={**config["model"], "width": 16})
+    refused(broken, "model.safetensors", r"does not fit its config.json.*instead of")
+    forge(broken, model={**config["model"], "wide": False})
+    refused(broken, "model.safetensors", r"foreign \['wide.bias'")
+    forge(broken, model={**config["model"], "colour": 1})
+    refused(broken, "config.json", "unknown key 'colour'")
+
+
+def test_a_list_of_files_that_lacks_one(broken):
+    config = json.loads((broken / "config.json").read_text())
+    del config["files"]["labels.json"]
+    forge(broken, files=config["files"])
+    refused(broken, "labels.json", "does not list")
+
+
+def test_an_island_too_many(broken):
+    forge(broken, n_islands=10)
+    refused(broken, "config.json", "speaks of 10 islands and 3 types")
+
+
+def test_no_model_there(tmp_path, broken):
+    refused(tmp_path / "none", "none", "it does not exist")
+    refused(broken / "labels.json", "labels.json", "it is a file")
+    refused(tmp_path, "config.json", "is no model folder")
+
+
+def test_a_base_model_names_no_types(base_folder, query):
+    with pytest.raises(ModelError, match=r"This is a base model.*annatac finetune"):
+        annatac.load(base_folder)
+    with pytest.raises(ModelError, match="This is a base model"):
+        tl.annotate(query, base_folder)
+    assert "annatac_label" not in query.obs
+
+
+def test_the_card_may_be_edited(broken):
+    (broken / "README.md").write_text("my notes")
+    assert annatac.load(broken).artifact.card == "my notes"
+    (broken / "README.md").unlink()
+    assert annatac.load(broken).artifact.card == ""
+
+
+def test_the_card_says_what_it_is(annotator, types):
+    card = annotator.artifact.card
+    assert all(name.replace("|", "\\|") in card for name in types)
+    assert "on hg38" in card
+    assert annotator.artifact.model_id in card
+    assert f"{annotator.artifact.metrics['held_out']['accuracy']:.3f}" in card
+
+
+def test_an_existing_folder_is_kept(annotator, broken):
+    before = (broken / "config.json").read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        annotator.save(broken)
+    assert (broken / "config.json").read_bytes() == before
+    annotator.save(broken, overwrite=True)
+    annatac.load(broken)
+
+
+def test_the_tables_survive_16_bits(annotator):
+    network = annotator.artifact.network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    artifact.quantise(network)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
