@@ -147,13 +147,17 @@ class Annotator:
             check_profile(islands, universe)
         tokens, overlap = tokenize(islands, universe)
         if overlap.median_open_known < MIN_OPEN_TO_CALL:
+            advice = (
+                "Count the query's fragments in the model's islands (give the fragment file), or train on a "
+                "reference with more peaks."
+            )
+            if overlap.share_of_model_islands_measured > 0.5:
+                advice = "Its cells are too shallow for this model: train on a reference with more peaks."
             raise OverlapError(
                 f"The median cell has {overlap.median_open_known:g} open islands that the model knows; at least "
                 f"{MIN_OPEN_TO_CALL} are needed for a call. The query measured "
                 f"{overlap.share_of_model_islands_measured:.1%} of the model's {overlap.n_model_islands:,} islands, "
-                f"and the model knows {overlap.share_of_query_counts_known:.1%} of the query's counts. Count the "
-                "query's fragments in the model's islands (give the fragment file), or train on a reference with "
-                "more peaks."
+                f"and the model knows {overlap.share_of_query_counts_known:.1%} of the query's counts. {advice}"
             )
         return tokens, overlap
 

@@ -128,6 +128,8 @@ def finetune(
         device=where,
         groups=groups,
     )
+    if started is not None:  # a checkpoint of a run from another base is not of this run
+        task.fingerprint += started.model_id
     trained = run(task, recipe.finetune, folder, seed=seed, resume=resume, progress=progress)
     network.load_state_dict(trained.best)
     quantise(network)

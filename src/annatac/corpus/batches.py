@@ -29,7 +29,7 @@ def plan_batches(
 ) -> list[Rows]:
     """Return this epoch's batches: every cell of ``rows`` once, cells of a batch of like depth.
 
-    Cells are shuffled into pools, sorted by depth within a pool (a random tenth up or down, so that
+    Cells are shuffled into pools, sorted by depth within a pool (up to 5 % up or down at random, so that
     batches differ from epoch to epoch), cut into batches of ``batch_size`` and the batches shuffled.
     A batch holds fewer cells where they would pass ``token_budget`` tokens.
 
