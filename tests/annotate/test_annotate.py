@@ -285,6 +285,12 @@ def test_too_few_known_open_islands(query, annotator):
     with pytest.raises(OverlapError, match=r"median cell has [0-4](\.5)? open islands that the model knows"):
         tl.annotate(few, annotator)
     assert "annatac_label" not in few.obs
+    with pytest.raises(OverlapError, match="Count the query's fragments in the model's islands"):
+        tl.annotate(few, annotator)
+    for cell in range(query.n_obs):  # every island is measured, hardly one is open
+        query.X.data[query.X.indptr[cell] + 3 : query.X.indptr[cell + 1]] = 0
+    with pytest.raises(OverlapError, match="too shallow for this model"):
+        tl.annotate(query, annotator)
 
 
 def test_no_island_in_common(query, annotator):

@@ -182,6 +182,24 @@ def test_an_unknown_batch_key_names_the_nearest(debug, reference, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_cells_without_open_islands_are_no_obstacle(debug, reference, tmp_path):
+    reference.X.data[: reference.X.indptr[3]] = 0
+    reference.X.eliminate_zeros()
+    recipe = debug(epochs=1, batch_size=2, thinning=0.9)  # batches of empty cells alone
+    base = annatac.pretrain(reference, output=tmp_path / "base", recipe=recipe)
+    model = annatac.finetune(
+        reference, label_key="cell_type", output=tmp_path / "m", recipe=recipe, base=base
+    )
+    assert all(value.isfinite().all() for value in model.artifact.network.state_dict().values())
+
+
+def test_a_batch_larger_than_the_data(debug, reference, tmp_path):
+    recipe = debug(epochs=2, batch_size=10_000, accumulate=50)
+    annatac.finetune(reference, label_key="cell_type", output=tmp_path / "m", recipe=recipe)
+    events = read_run_log(tmp_path / "m" / "run.jsonl")
+    assert [e["event"] for e in events] == ["start", "epoch", "epoch", "end"]
+
+
 @pytest.mark.parametrize("train", ["pretrain", "finetune"])
 def test_holding_nothing_out_still_trains(debug, reference, tmp_path, train):
     recipe = debug(epochs=3, validation_fraction=0.0, patience=1)

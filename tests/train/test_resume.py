@@ -142,6 +142,12 @@ def test_a_checkpoint_of_other_options_is_refused(reference, recipe, stopped, op
         fit(reference, stopped, recipe, resume=True, **options)
 
 
+def test_a_checkpoint_from_another_base_is_refused(reference, recipe, stopped, tmp_path):
+    base = annatac.pretrain(reference, output=tmp_path / "base", recipe=recipe)
+    with pytest.raises(ModelError, match="other cells, labels, recipe or seed"):
+        fit(reference, stopped, recipe, resume=True, base=base)
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(reference, debug, stopped):
     with pytest.raises(ModelError, match="other cells, labels, recipe or seed"):
         fit(reference, stopped, debug(epochs=4), resume=True)
