@@ -105,7 +105,7 @@ def test_real_profiles_look_as_they_should(dataset_path):
     result = adata.uns[keys.FRAGMENT_QC]
     scores = adata.obs[keys.TSS_ENRICHMENT]
     assert 5 < scores.median() < 20
-    assert scores.min() > 2  # two stimulated samples are poor
+    assert scores.min() > 2  # two samples are poor
     x, profile = result["position"], np.convolve(result["tss_insertions"][0], np.ones(101), "same")
     assert abs(x[profile.argmax()]) < 150
     sizes = np.convolve(result["fragment_sizes"][0], np.ones(21), "same")

@@ -95,7 +95,7 @@ def footprint(
         _draw_bias(below, footprints, m, rows, smooth_bp, colors)
     below.set_xlabel(f"distance from the middle of the motif (bp), mean over {smooth_bp} bp", fontsize=9)
     ax.legend(
-        title="cell type, footprint depth" + ("" if has_bias else "\n(not corrected)"),
+        title="cell type, footprint depth" + ("\n(corrected)" if has_bias else "\n(not corrected)"),
         title_fontsize=8,
         fontsize=8,
         frameon=False,

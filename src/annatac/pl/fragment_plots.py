@@ -43,7 +43,7 @@ def tss_profile(
     """
     found = _result(adata)
     pyplot()  # a clear error where matplotlib is missing
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MultipleLocator
 
     if "tss_insertions" not in found:
         raise InputError(
@@ -71,7 +71,7 @@ def tss_profile(
         )
     ax.set_xlabel(f"distance from the start site (bp), mean over {smooth_bp} bp")
     ax.set_ylabel(f"insertions, fold over\nthe outer {OUTER_BP} bp")
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    ax.xaxis.set_major_locator(MultipleLocator(max(flank // 2, 1)))
     ax.set_title(f"Start sites ({int(found['n_tss']):,})", fontsize=11)
     ax.set_ylim(bottom=0)
     ax.margins(x=0)

@@ -69,7 +69,8 @@ def fragment_qc(
     ``obs['annatac_tss_enrichment']`` (float32; NaN for cells without fragments; only with ``genes``), and
     ``uns['annatac_fragment_qc']``: ``types`` and ``type_order`` (str), ``n_cells``, ``fragment_sizes`` (int64, types x
     (max_length_bp + 1), the last entry holds all longer ones), ``n_read``, ``n_matched``; with ``genes`` also
-    ``position`` (bp), ``tss_insertions`` (int64, types x positions), ``n_tss``.
+    ``position`` (bp), ``tss_insertions`` (int64, types x positions), ``n_tss`` (start sites on
+    the chromosomes of the fragments).
 
     Raises
     ------
@@ -102,7 +103,9 @@ def fragment_qc(
     n_fragments, n_free, n_mono, n_centre, n_outer = np.zeros((5, n_cells), dtype=np.int64)
     sizes = np.zeros((len(groups.names), max_length_bp + 1), dtype=np.int64)
     readers: list[CellFragmentReader] = []
+    chroms: set[str] = set()
     for part in cell_fragments(adata, fragments, on_read=readers.append):
+        chroms.add(part.chrom)
         length, group = part.end - part.start, groups.code[part.cell]
         n_fragments += np.bincount(part.cell, minlength=n_cells)
         n_free += np.bincount(part.cell[length < NUCLEOSOME_FREE_BP], minlength=n_cells)
@@ -140,7 +143,8 @@ def fragment_qc(
         adata.obs[keys.TSS_ENRICHMENT] = _scores(n_centre, n_outer, n_fragments).astype(np.float32)
         result["position"] = np.arange(-flank_bp, flank_bp + 1)
         result["tss_insertions"] = counter.counts[0]
-        result["n_tss"] = len(counter.sites)
+        bounds = counter.sites.bounds
+        result["n_tss"] = sum(bounds[chrom].stop - bounds[chrom].start for chrom in chroms & set(bounds))
     adata.uns[keys.FRAGMENT_QC] = result
     return adata if copy else None
 
