@@ -10,7 +10,14 @@ import pandas as pd
 import pytest
 
 from annatac import tl
-from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, OutputError
+from annatac.errors import (
+    AnnatacWarning,
+    AssemblyError,
+    ConfigError,
+    InputError,
+    MissingDependencyError,
+    OutputError,
+)
 from annatac.genome.regions import merged, parse_region
 
 
@@ -181,3 +188,17 @@ def test_merged():
     table = pd.DataFrame({"chrom": ["2", "1", "1", "1"], "start": [5, 30, 0, 8], "end": [6, 40, 20, 10]})
     assert merged(table).to_numpy().tolist() == [["chr1", 0, 20], ["chr1", 30, 40], ["chr2", 5, 6]]
     assert merged(table, gap_bp=10).to_numpy().tolist() == [["chr1", 0, 40], ["chr2", 5, 6]]
+
+
+def test_missing_packages_name_their_extra(tiny, tmp_path, monkeypatch):
+    import sys
+
+    adata, file = tiny
+    monkeypatch.setitem(sys.modules, "pyBigWig", None)
+    with pytest.raises(MissingDependencyError, match=r"annatac\[bigwig\].*bedgraph"):
+        tl.export_coverage(adata, file, tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "pyfaidx", None)
+    (tmp_path / "g.fa").write_text(">chr1\nACGT\n")
+    sites = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [2]})
+    with pytest.raises(MissingDependencyError, match=r"annatac\[motif\]"):
+        tl.footprints(adata, file, sites, fasta=tmp_path / "g.fa")
