@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from annatac import simulate, tl
 from annatac.tl.rank_sums import false_discovery_rate, rank_sums
@@ -54,8 +53,8 @@ def main() -> int:
             p_under.append((table["p_value"] < 0.05).mean())
             any_found.append((table["fdr"] < 0.05).any())
             depth = np.asarray(adata.X.sum(axis=1)).ravel()
-            scaled = sp.csr_matrix(sp.diags(np.median(depth) / depth) @ adata.X).astype(np.float32)
-            p = rank_sums(scaled, (adata.obs["condition"] == "b").to_numpy()).p_value
+            scale = (np.median(depth) / depth).astype(np.float32)
+            p = rank_sums(adata.X, scale, (adata.obs["condition"] == "b").to_numpy()).p_value
             cells_p.append((p < 0.05).mean())
             cells_any.append((false_discovery_rate(p) < 0.05).any())
         row = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -63,9 +64,9 @@ def main() -> int:
     given = options.parse_args()
     adata, own = simulated(given.cells, given.peaks, given.open, given.seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     found = tl.markers(adata, "type", max_cells=given.max_cells, max_background=given.max_background)
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     chosen = found.is_marker()
     x = adata.X
     figures = {
@@ -73,6 +74,8 @@ def main() -> int:
         "entries": int(x.nnz),
         "matrix_gb": round((x.data.nbytes + x.indices.nbytes + x.indptr.nbytes) / 2**30, 2),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "load_average": round(os.getloadavg()[0], 1),
         "memory_before_gb": round(before, 2),
         "memory_peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "planted_found": [round(float(row[mine].mean()), 3) for row, mine in zip(chosen, own, strict=True)],

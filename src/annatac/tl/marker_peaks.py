@@ -22,7 +22,7 @@ from annatac.tl.donor_markers import donor_markers
 from annatac.tl.groups import codes_of, column_of, large_groups
 from annatac.tl.marker_table import Markers
 from annatac.tl.matching import Match, match_background, quantiles
-from annatac.tl.rank_sums import RankSums, false_discovery_rate, rank_sums
+from annatac.tl.rank_sums import RankSums, directed_false_discovery_rate, rank_sums
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -142,7 +142,8 @@ def markers(
         test, fold = _compare(counts, scale, match)
         p_value[row] = test.p_value
         seen = test.share_in + test.share_out > 0
-        fdr[row] = np.where(seen, false_discovery_rate(np.where(seen, test.p_value, np.nan)), 1)
+        tested = np.where(seen, test.p_value, np.nan)
+        fdr[row] = np.where(seen, directed_false_discovery_rate(tested, test.auc > 0.5), 1)
         arrays["log2_fold_change"][row] = fold
         arrays["auc"][row], arrays["share_in"][row], arrays["share_out"][row] = test[1:]
         cells.append(_summary(bias, match, int((codes == code).sum())))
@@ -183,25 +184,18 @@ def _compare(counts: sp.csr_matrix, scale: npt.NDArray[np.float32], match: Match
     rows = np.concatenate([match.inside, match.outside])
     is_in = np.arange(len(rows)) < len(match.inside)
     part = counts[rows]
-    values = sp.csr_matrix(
-        (
-            part.data.astype(np.float32) * np.repeat(scale[rows], np.diff(part.indptr)),
-            part.indices,
-            part.indptr,
-        ),
-        shape=part.shape,
-    )
-    first = values.indptr[len(match.inside)]
-    n_peaks = values.shape[1]
+    weights = part.data * np.repeat(scale[rows], np.diff(part.indptr))
+    first = part.indptr[len(match.inside)]
+    n_peaks = part.shape[1]
     mean = [
-        np.bincount(values.indices[entries], values.data[entries], n_peaks) / n_cells
+        np.bincount(part.indices[entries], weights[entries], n_peaks) / n_cells
         for entries, n_cells in (
             (slice(0, first), len(match.inside)),
             (slice(first, None), len(match.outside)),
         )
     ]
     prior = 1 / min(len(match.inside), len(match.outside))
-    return _Compared(rank_sums(values, is_in), np.log2((mean[0] + prior) / (mean[1] + prior)))
+    return _Compared(rank_sums(part, scale[rows], is_in), np.log2((mean[0] + prior) / (mean[1] + prior)))
 
 
 def _peaks(adata: AnnData, genes: str | Path | pd.DataFrame | None) -> pd.DataFrame:

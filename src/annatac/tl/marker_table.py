@@ -31,8 +31,9 @@ class Markers:
     log2_fold_change
         float32 (T, m), of mean counts at median depth, one count added to either group.
     p_value, fdr
-        float64 (T, m): two-sided Wilcoxon rank-sum test, and Benjamini and Hochberg's adjustment
-        over the peaks that are open in at least one of the type's compared cells.
+        float64 (T, m): two-sided Wilcoxon rank-sum test, and Benjamini and Hochberg's adjustment over the
+        peaks that are open in at least one of the compared cells, for either direction by itself: of
+        the peaks called more open at 0.05, 5 % are expected to be false.
     auc
         float32 (T, m): chance that a cell of the type is more open than one of the background.
     share_in, share_out

@@ -13,7 +13,7 @@ _N_NEIGHBORS = 100
 _MAX_SHARE_TAKEN = (
     0.8  # of the cells on offer (ArchR's bufferRatio): with all taken, nothing would be matched
 )
-_MAX_SHIFT = 0.05  # of a further round's mean quantile from the group's
+_MAX_SHIFT = 0.1  # of a further round's mean quantile from the group's
 
 
 class Match(NamedTuple):
@@ -49,7 +49,7 @@ def match_background(
         bool, the group; all others are background.
     n_each
         Background cells wanted a cell of the group, found in as many rounds. Rounds end early where the
-        background is used up, or where the cells of a further round would be 5 percentiles off the group's
+        background is used up, or where the cells of a further round would be 10 percentiles off the group's
         in the mean of any measure.
     max_cells
         At most so many cells of the group, drawn at random.

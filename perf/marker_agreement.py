@@ -1,0 +1,177 @@
+"""Do annotated types have the marker peaks of true types? `python perf/marker_agreement.py` (some 10 minutes).
+
+Granja et al. 2019, bone marrow: three folds; the default recipe learns two of them and annotates the third, so
+that every cell has a label from a model that never saw it. Marker peaks of the annotated types are compared
+with those of the true types (types of 300 cells or more in truth): Spearman's rank correlation over all
+peaks of the signed -log10 p, the AUC and the log2 fold change, and the overlap of the 100 surest markers.
+Then the known marker genes of each lineage: which of them have a peak nearby at all, and which come out.
+Written to perf/results/marker_agreement_KEY.json; --labels FILE keeps the out-of-fold labels, and reads them
+again. --linear uses logistic regression in place of the model (seconds), for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from sklearn.model_selection import StratifiedKFold
+
+import annatac
+from annatac import datasets, keys, tl
+
+MIN_CELLS = 300
+#: lineage -> known marker genes, and the words by which its types are found
+KNOWN = {
+    "B": ("CD19 MS4A1 PAX5 CD79A CD79B CD22 CD37 EBF1 BLK BANK1 CD74 TCL1A FCER2 CR2 VPREB1 IGLL5", "17_B B"),
+    "Pre-B": ("CD19 PAX5 EBF1 VPREB1 VPREB3 IGLL1 CD79A CD79B RAG1 RAG2 DNTT MME", "16_Pre.B Pre-B"),
+    "Monocyte": (
+        "CD14 LYZ CEBPD CEBPA CEBPB S100A8 S100A9 S100A12 FCN1 VCAN CSF1R MNDA CD33 TLR2 ITGAM",
+        "11_CD14.Mono.1 Mono",
+    ),
+    "NK": ("NKG7 GNLY KLRD1 KLRF1 NCAM1 PRF1 GZMB GZMA FCGR3A TBX21 EOMES SPON2 KLRC1 IL2RB", "25_NK NK"),
+    "T CD4": ("CD3D CD3E CD3G CD4 IL7R CCR7 LEF1 TCF7 CD5 CD28 BCL11B CD6 CD247 CTLA4", "20_CD4.N1 CD4_T"),
+    "GMP": ("MPO ELANE AZU1 PRTN3 CEBPA CEBPE CSF3R CTSG GFI1 SPI1 CD33 CLEC5A RETN", "07_GMP GMP"),
+}
+NEAR_BP = 100_000
+
+
+def out_of_fold(adata, key: str, n_folds: int, seed: int, linear: bool) -> np.ndarray:
+    """Return a label for every cell (forced choice) from models that have not seen it."""
+    truth = adata.obs[key].astype(str).to_numpy()
+    labels = np.empty(adata.n_obs, dtype=object)
+    for train, held in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(truth, truth):
+        query = adata[held].copy()
+        if linear:
+            labels[held] = _linear(adata[train], truth[train], query)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            model = annatac.finetune(
+                adata[train].copy(), label_key=key, output=Path(folder) / "model", recipe="default", seed=seed
+            )
+            tl.annotate(query, model)
+        best = np.asarray(query.obsm[keys.PROBABILITIES]).argmax(axis=1)
+        labels[held] = np.array(query.uns[keys.UNS]["classes"], dtype=object)[best]
+        print(f"fold done: accuracy {np.mean(labels[held] == truth[held]):.3f}", flush=True)
+    return labels
+
+
+def _linear(reference, types: np.ndarray, query) -> np.ndarray:
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(TfidfTransformer(), LogisticRegression(C=10, class_weight="balanced", max_iter=200))
+    return model.fit((reference.X > 0) * 1.0, types).predict((query.X > 0) * 1.0)
+
+
+def signed(found, row: int) -> np.ndarray:
+    """Return -log10 p with the sign of the effect, for every peak."""
+    return np.sign(found.auc[row] - 0.5) * -np.log10(np.maximum(found.p_value[row], 1e-300))
+
+
+def agreement(true, annotated, truth: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Return one row a type with MIN_CELLS cells in truth."""
+    rows = []
+    for i, name in enumerate(true.types):
+        n = int((truth == name).sum())
+        if n < MIN_CELLS:
+            continue
+        row = {"type": name, "cells": n, "annotated": int((labels == name).sum())}
+        row["f1"] = 2 * ((truth == name) & (labels == name)).sum() / (n + row["annotated"])
+        if name in annotated.types:
+            j = annotated.row_of(name)
+            row["rho_signed_p"] = spearmanr(signed(true, i), signed(annotated, j))[0]
+            row["rho_auc"] = spearmanr(true.auc[i], annotated.auc[j])[0]
+            row["rho_log2fc"] = spearmanr(true.log2_fold_change[i], annotated.log2_fold_change[j])[0]
+            tops = [set(found.table(name, n_top=100)["peak"]) for found in (true, annotated)]
+            row["top100_shared"] = len(tops[0] & tops[1]) / max(min(map(len, tops)), 1)
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("type")
+
+
+def known_genes(found, genes: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
+    """Return, for each lineage's known genes, which have a peak within NEAR_BP and which have a marker peak."""
+    result = {}
+    for lineage, (words, names) in KNOWN.items():
+        name = next(
+            (n for n in names.split() if n.replace("_", " ") in found.types or n in found.types), None
+        )
+        if name is None:
+            continue
+        row = found.row_of(name if name in found.types else name.replace("_", " "))
+        chosen, lists = found.is_marker()[row], {"none_near": [], "near_not_marker": [], "marker": []}
+        for symbol in words.split():
+            sites = genes[genes["symbol"] == symbol]
+            near = np.zeros(len(found.peaks), dtype=bool)
+            middle = (found.peaks["start"] + found.peaks["end"]).to_numpy() // 2
+            for chrom, tss in zip(sites["chrom"], sites["tss"], strict=True):
+                near |= (found.peaks["chrom"] == chrom).to_numpy() & (np.abs(middle - tss) <= NEAR_BP)
+            nearest = near & (found.peaks["gene"] == symbol).to_numpy()
+            if (chosen & near).any():
+                best = np.flatnonzero(chosen & near)[np.argmin(found.p_value[row][chosen & near])]
+                own = "nearest gene" if (chosen & nearest).any() else "within 100 kb"
+                lists["marker"].append(
+                    f"{symbol} ({own}, log2 fold {found.log2_fold_change[row, best]:.1f}, "
+                    f"FDR {found.fdr[row, best]:.0e})"
+                )
+            else:
+                lists["near_not_marker" if near.any() else "none_near"].append(symbol)
+        result[f"{lineage}: {found.types[row]}"] = lists
+    return result
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--key", default="cell_type", choices=["cell_type", "cell_type_coarse"])
+    options.add_argument("--folds", type=int, default=3)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--labels", type=Path)
+    options.add_argument("--linear", action="store_true")
+    given = options.parse_args()
+    warnings.simplefilter("ignore")
+    adata = datasets.load("granja2019_bmmc_d6t1")
+    genes = datasets.load("hg19_genes")
+    truth = adata.obs[given.key].astype(str).to_numpy()
+    if given.labels and given.labels.exists():
+        labels = (
+            pd.read_csv(given.labels, index_col=0)["label"].reindex(adata.obs_names).to_numpy(dtype=object)
+        )
+    else:
+        labels = out_of_fold(adata, given.key, given.folds, given.seed, given.linear)
+        if given.labels:
+            pd.DataFrame({"label": labels}, index=adata.obs_names).to_csv(given.labels)
+    adata.obs["annotated"] = labels.astype(str)
+    true = tl.markers(adata, given.key, genes=genes)
+    annotated = tl.markers(adata, "annotated", genes=genes)
+    table = agreement(true, annotated, truth, labels)
+    print(f"accuracy of the out-of-fold labels {np.mean(labels == truth):.3f}")
+    print(table.round(3).to_string())
+    lists = known_genes(annotated, genes)
+    for lineage, parts in lists.items():
+        print(lineage)
+        for words, symbols in parts.items():
+            print(f"  {words}: {', '.join(symbols) or '-'}")
+    result = {
+        "key": given.key,
+        "folds": given.folds,
+        "seed": given.seed,
+        "labels_by": "logistic regression" if given.linear else "default recipe",
+        "accuracy": round(float(np.mean(labels == truth)), 4),
+        "types": table.round(4).reset_index().to_dict("records"),
+        "known_genes_of_annotated_types": lists,
+    }
+    suffix = "_linear" if given.linear else ""
+    out = Path(__file__).parent / "results" / f"marker_agreement_{given.key}{suffix}.json"
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
