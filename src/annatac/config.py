@@ -156,6 +156,18 @@ class Recipe:
         return from_dict(cls, {"name": path.stem, **content}, where=str(path))
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the random generators (NumPy, PyTorch, scikit-learn) cannot all take.
+
+    Raises
+    ------
+    ConfigError
+        It is under 0 or does not fit 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"The seed is {seed}; a whole number from 0 to {2**32 - 1} is expected.")
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that ship with the package."""
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))

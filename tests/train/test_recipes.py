@@ -14,7 +14,7 @@ import pytest
 import annatac
 from annatac.annotate import fit as fit_module
 from annatac.config import Recipe, from_dict, recipe_names
-from annatac.errors import LabelError
+from annatac.errors import ConfigError, LabelError
 from annatac.model import artifact
 from annatac.pp import peak_islands
 from annatac.simulate import simulate_cells
@@ -198,6 +198,15 @@ def test_a_batch_larger_than_the_data(debug, reference, tmp_path):
     annatac.finetune(reference, label_key="cell_type", output=tmp_path / "m", recipe=recipe)
     events = read_run_log(tmp_path / "m" / "run.jsonl")
     assert [e["event"] for e in events] == ["start", "epoch", "epoch", "end"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range(reference, tmp_path, seed):
+    with pytest.raises(ConfigError, match=rf"The seed is {seed}; a whole number from 0 to 4294967295"):
+        annatac.finetune(reference, label_key="cell_type", output=tmp_path / "m", recipe="debug", seed=seed)
+    with pytest.raises(ConfigError, match="The seed is"):
+        annatac.pretrain(reference, output=tmp_path / "m", recipe="debug", seed=seed)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("train", ["pretrain", "finetune"])

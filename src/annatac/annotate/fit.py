@@ -16,7 +16,7 @@ import torch
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.card import model_card
 from annatac.annotate.reference import reference_tensors
-from annatac.config import Recipe
+from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
 from annatac.errors import LabelError, nearest
 from annatac.model import artifact as artifacts
@@ -100,6 +100,7 @@ def finetune(
         Ctrl-C; the checkpoint is kept.
     """
     recipe = Recipe.load(recipe)
+    check_seed(seed)
     output = Path(output)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     validate_counts(adata)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from annatac.config import PretrainConfig, Recipe
+from annatac.config import PretrainConfig, Recipe, check_seed
 from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches
 from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact, quantise
@@ -152,6 +152,7 @@ def pretrain(
         As :func:`annatac.finetune`.
     """
     recipe = Recipe.load(recipe)
+    check_seed(seed)
     output = Path(output)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     validate_counts(adata)
