@@ -9,11 +9,14 @@ import typer
 from annatac import __version__
 from annatac.cli import (
     annotate,
+    conditions,
     datasets,
     demo,
+    elements,
     evaluate,
     finetune,
     footprints,
+    markers,
     plot,
     prepare,
     pretrain,
@@ -65,6 +68,9 @@ app.command(rich_help_panel=_MAIN)(annotate.annotate)
 app.command(rich_help_panel=_CHECK)(evaluate.evaluate)
 app.command(rich_help_panel=_CHECK)(plot.embed)
 app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
+app.command(rich_help_panel=_BIOLOGY)(markers.markers)
+app.command(rich_help_panel=_BIOLOGY)(elements.elements)
+app.command(rich_help_panel=_BIOLOGY)(conditions.conditions)
 app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
 app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)
 app.command(rich_help_panel=_BIOLOGY)(qc.qc)

@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "conditions": "differences",
+    "elements": "differences",
+    "markers": "differences",
     "tracks": "fragments",
     "footprints": "fragments",
     "fragment_qc": "fragments",
