@@ -17,6 +17,13 @@ TSS_ENRICHMENT = "annatac_tss_enrichment"  # obs
 NUCLEOSOME_SIGNAL = "annatac_nucleosome_signal"  # obs
 FRAGMENT_QC = "annatac_fragment_qc"  # uns: start-site profiles and fragment sizes by type
 
+# written by motif_scan and motif_deviations
+MOTIFS = "annatac_motifs"  # uns: ids, names, counts of the motifs and how they were scanned
+MOTIF_HITS = "annatac_motif_hits"  # varm: features x motifs, number of sites
+GC = "annatac_gc"  # var: share of G and C
+MOTIF_DEVIATIONS = "annatac_motif_deviations"  # obsm: cells x motifs, bias-corrected
+MOTIF_Z = "annatac_motif_z"  # obsm: cells x motifs, z-scores against background features
+
 # written by annotate
 LABEL = "annatac_label"
 CONFIDENCE = "annatac_confidence"
@@ -29,6 +36,9 @@ PROBABILITIES = "annatac_probabilities"  # obsm
 PREDICTION_SET = "annatac_prediction_set"  # obsm
 EMBEDDING = "X_annatac"  # obsm
 UNS = "annatac"  # uns
+
+# written by trajectory and diffusion_pseudotime
+PSEUDOTIME = "annatac_pseudotime"  # obs: 0 to 100, NaN for cells off the trajectory; uns: curve, order, parameters
 
 NOVEL_LABEL = "Novel_cell_type"  # value of obs[LABEL]
 REASONS = ("", "novel", "ambiguous", "low_quality", "doublet")

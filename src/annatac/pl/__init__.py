@@ -12,7 +12,10 @@ from annatac.pl.flow import sankey
 from annatac.pl.footprint_plot import footprint
 from annatac.pl.fragment_plots import fragment_sizes, tss_profile
 from annatac.pl.marker_heatmap import marker_heatmap
+from annatac.pl.motif_dots import motif_enrichment
+from annatac.pl.motif_ridges import motif_ridge
 from annatac.pl.palette import type_colors
+from annatac.pl.sequence_logo import motif_logo
 from annatac.pl.training import training_curves, training_panels
 from annatac.pl.volcano_plot import volcano
 
@@ -23,6 +26,9 @@ __all__ = [
     "footprint",
     "fragment_sizes",
     "marker_heatmap",
+    "motif_enrichment",
+    "motif_logo",
+    "motif_ridge",
     "sankey",
     "save",
     "tracks",

@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "attribution": "attributing",
+    "attribution_agreement": "attribution_table",
+    "trajectory": "pseudotime",
+    "diffusion_pseudotime": "pseudotime",
+    "trajectory_features": "trajectory_change",
+    "trajectory_pairs": "trajectory_change",
     "composition": "conditions",
     "differential": "conditions",
     "elements": "regulatory",
@@ -17,6 +23,11 @@ _HOMES = {
     "coverage": "locus_coverage",
     "fragment_qc": "fragment_quality",
     "footprints": "footprinting",
+    "marker_motifs": "motif_markers",
+    "motif_deviations": "motif_activity",
+    "motif_enrichment": "motif_testing",
+    "motif_scan": "motif_scanning",
+    "motif_sites": "motif_scanning",
     "annotate": "annotation",
     "embed": "embedding",
 }

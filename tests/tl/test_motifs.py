@@ -1,0 +1,291 @@
+"""Motif files, scores, scanning, enrichment and deviations, against independent computations."""
+
+from __future__ import annotations
+
+import itertools
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from annatac import keys, tl
+from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
+from annatac.io.motif_files import Motif, read_motifs
+from annatac.tl.motif_activity import background_peaks
+from annatac.tl.motif_scores import score_table, strand_symmetric
+from annatac.tl.motif_search import Searcher
+
+pytest.importorskip("pyfaidx")
+
+MEME = """MEME version 4
+ALPHABET= ACGT
+MOTIF MA1 GATA
+letter-probability matrix: alength= 4 w= 3 nsites= 10
+ 0.1 0.1 0.7 0.1
+ 1.0 0.0 0.0 0.0
+ 0.0 0.0 0.0 1.0
+
+MOTIF MA2.1
+letter-probability matrix: alength= 4 w= 1
+ 0.25 0.25 0.25 0.25
+"""
+
+
+def random_motif(rng, width, name, strength=0.9):
+    p = np.full((width, 4), (1 - strength) / 3)
+    p[np.arange(width), rng.integers(0, 4, width)] = strength
+    return Motif(id=name, name=name, counts=100 * p)
+
+
+def write_fasta(path, chroms):
+    with path.open("w") as out:
+        for name, codes in chroms.items():
+            text = "".join(np.array(list("ACGTN"))[codes])
+            out.write(f">{name}\n" + "\n".join(text[i : i + 60] for i in range(0, len(text), 60)) + "\n")
+    return path
+
+
+def peaks_at(starts, width, chrom="chr1", counts=None):
+    var = pd.DataFrame(index=[f"{chrom}:{s}-{s + width}" for s in starts])
+    x = sp.csr_matrix((2, len(var)), dtype=np.int32) if counts is None else counts
+    return ad.AnnData(x, var=var)
+
+
+def naive_sites(bases, scores, threshold):
+    """Every (position, strand, score) by plain loops."""
+    w, found = len(scores), set()
+    for i in range(len(bases) - w + 1):
+        word = bases[i : i + w]
+        if 4 in word:
+            continue
+        for strand, table in ((1, scores), (-1, scores[::-1, ::-1])):
+            total = sum(int(table[j, b]) for j, b in enumerate(word))
+            if total >= threshold:
+                found.add((i, strand, total))
+    return found
+
+
+def test_meme_file(tmp_path):
+    path = tmp_path / "m.meme"
+    path.write_text(MEME)
+    first, second = read_motifs(path)
+    assert (first.id, first.name, first.width, second.name) == ("MA1", "GATA", 3, "MA2.1")
+    assert np.allclose(first.counts[0], [1, 1, 7, 1])
+    assert np.allclose(second.counts, 5)  # 20 sites where none are stated
+    assert [m.id for m in read_motifs(path, names=["gata", "ma2"])] == ["MA1", "MA2.1"]
+    with pytest.raises(ConfigError, match=r"no motif 'GATTA' among 2. Did you mean 'GATA'"):
+        read_motifs(path, names=["GATTA"])
+    path.write_text(MEME.replace("w= 3", "w= 4"))
+    with pytest.raises(InputError, match="'MA1' has 3 rows, w= 4 is stated"):
+        read_motifs(path)
+    path.write_text(MEME.replace("1.0 0.0 0.0 0.0", "1.0 0.0 0.0"))
+    with pytest.raises(InputError, match=r"line 6.*Expected 4 numbers"):
+        read_motifs(path)
+    path.write_text("nothing\n")
+    with pytest.raises(InputError, match="holds no motif"):
+        read_motifs(path)
+
+
+def test_jaspar_file_and_release(tmp_path):
+    path = tmp_path / "m.jaspar"
+    path.write_text(">MA0001.1 X\nA [ 1 2 ]\nC [ 3 4 ]\nG [ 5 6 ]\nT [ 7 8 ]\n")
+    (motif,) = read_motifs(path)
+    assert motif.counts.tolist() == [[1, 3, 5, 7], [2, 4, 6, 8]]
+    pytest.importorskip("pyjaspar")
+    (ctcf,) = [m for m in read_motifs(names=["CTCF"]) if m.id.startswith("MA0139")]
+    assert ctcf.width >= 15
+    with pytest.raises(ConfigError, match="Did you mean 'JASPAR2024'"):
+        read_motifs("JASPAR2O24")
+
+
+def test_p_values_are_those_of_all_words():
+    rng = np.random.default_rng(1)
+    q = strand_symmetric([0.3, 0.15, 0.25, 0.3])
+    table = score_table(Motif(id="m", name="m", counts=rng.integers(0, 30, (6, 4)).astype(float)), q)
+    words = np.array(list(itertools.product(range(4), repeat=6)))
+    score = table.scores[np.arange(6), words].sum(axis=1)
+    chance = q[words].prod(axis=1)
+    for value in np.unique(score)[::97]:
+        assert table.p_value(value) == pytest.approx(chance[score >= value].sum(), rel=1e-9)
+    threshold = table.threshold(0.01)
+    assert chance[score >= threshold].sum() <= 0.01 + 1e-12
+    assert chance[score >= threshold - 1].sum() > 0.01 or (score != threshold - 1).all()
+
+
+def test_search_finds_what_plain_loops_find():
+    rng = np.random.default_rng(2)
+    widths = (4, 6, 8, 9, 13, 17, 26)
+    motifs = [random_motif(rng, w, f"m{w}", 0.6 if w > 12 else 0.85) for w in widths]
+    q = np.full(4, 0.25)
+    tables = [score_table(motif, q) for motif in motifs]
+    bases = rng.integers(0, 4, 3000).astype(np.uint8)
+    bases[rng.choice(3000, 25, replace=False)] = 4
+    found = [set() for _ in motifs]
+    for hits in Searcher(tables, 0.005).search(bases):
+        for m, p, s, score in zip(hits.motif, hits.position, hits.strand, hits.score, strict=True):
+            assert (p, s, score) not in found[m]
+            found[m].add((int(p), int(s), int(score)))
+    for table, sites in zip(tables, found, strict=True):
+        assert sites == naive_sites(bases.tolist(), table.scores, table.threshold(0.005))
+    assert sum(map(len, found)) > 100
+
+
+def test_agrees_with_biopython_and_moods():
+    motifs = pytest.importorskip("Bio.motifs")
+    rng = np.random.default_rng(3)
+    q = strand_symmetric([0.3, 0.2, 0.2, 0.3])
+    counts = rng.integers(1, 50, (10, 4)).astype(float)
+    table = score_table(Motif(id="m", name="m", counts=counts), q)
+    text = "".join(rng.choice(list("ACGT"), 5000))
+    bases = np.array(["ACGT".index(c) for c in text], dtype=np.uint8)
+    matrix = motifs.Motif("ACGT", counts={b: counts[:, i] for i, b in enumerate("ACGT")}).counts
+    pseudo = {b: 0.8 * q[i] for i, b in enumerate("ACGT")}
+    pssm = matrix.normalize(pseudo).log_odds(dict(zip("ACGT", q, strict=True)))
+    (threshold, p_value) = (table.threshold(0.002), 0.002)
+    mine = {
+        (int(p), int(s)): score / 100
+        for hits in Searcher([table], p_value).search(bases)
+        for p, s, score in zip(hits.position, hits.strand, hits.score, strict=True)
+    }
+    theirs = {}
+    for position, score in pssm.search(text, threshold=threshold / 100 - 0.1):
+        theirs[(position if position >= 0 else position + len(text), 1 if position >= 0 else -1)] = float(
+            score
+        )
+    assert len(mine) > 5
+    for site, score in mine.items():
+        assert theirs[site] == pytest.approx(score, abs=0.05)  # 10 columns, each rounded to 0.01 bit
+    assert all(site in mine for site, score in theirs.items() if score >= threshold / 100 + 0.05)
+    tools = pytest.importorskip("MOODS.tools")
+    bits = np.log2((counts + 0.8 * q) / (counts.sum(axis=1, keepdims=True) + 0.8) / q)
+    theirs_threshold = tools.threshold_from_p(bits.T.tolist(), q.tolist(), p_value)
+    assert threshold / 100 == pytest.approx(theirs_threshold, abs=0.06)
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """600 peaks of 200 bp; the first 120 hold a site of motif m0."""
+    rng = np.random.default_rng(4)
+    motifs = [random_motif(rng, 10, f"m{i}") for i in range(30)]
+    chrom = rng.integers(0, 4, 600 * 300 + 300)
+    starts = np.arange(600) * 300 + 50
+    word = motifs[0].counts.argmax(axis=1)
+    for i in range(120):
+        at = starts[i] + 60 + i % 70
+        chrom[at : at + 10] = word if i % 2 else 3 - word[::-1]
+    counts = sp.csr_matrix(rng.poisson(0.3, (60, 600)).astype(np.int32))
+    counts = counts.tolil()
+    counts[:30, :120] = rng.poisson(1.5, (30, 120))
+    counts[30:, 120:240] = rng.poisson(1.5, (30, 120))  # as open without the motif: background peaks exist
+    adata = peaks_at(starts, 200, counts=sp.csr_matrix(counts))
+    adata.obs[keys.LABEL] = ["A/x"] * 30 + ["B"] * 30
+    return adata, motifs, write_fasta(tmp_path / "g.fa", {"chr1": chrom}), starts, word
+
+
+def test_scan_sites_enrichment_and_deviations(planted):
+    adata, motifs, fasta, starts, _ = planted
+    assert tl.motif_scan(adata, motifs, fasta) is None
+    hits = adata.varm[keys.MOTIF_HITS]
+    assert hits.shape == (600, 30)
+    assert (hits[:120, 0].toarray() > 0).all()
+    sites = tl.motif_sites(adata, motifs, fasta, names=["m0"])
+    first = sites[sites["peak"] == 1].iloc[0]
+    assert (first["start"], first["end"], first["strand"]) == (starts[1] + 61, starts[1] + 71, "+")
+    assert (sites[sites["peak"] == 2]["strand"] == "-").any()
+    assert (sites["p_value"] <= 5e-5).all()
+    table = tl.motif_enrichment(
+        adata, {"A/x": adata.var_names[:120], "few": adata.var_names[:20]}, min_peaks=20
+    )
+    assert table[table["is_enriched"] & (table["cell_type"] == "A/x")]["name"].tolist() == ["m0"]
+    row = table.iloc[0]
+    from scipy.stats import fisher_exact
+
+    two = [
+        [row["n_with"], row["n_peaks"] - row["n_with"]],
+        [row["n_background_with"], row["n_background"] - row["n_background_with"]],
+    ]
+    assert row["p_value"] == pytest.approx(fisher_exact(two, alternative="greater")[1], rel=1e-6)
+    tl.motif_deviations(adata, n_background=20)
+    markers = tl.marker_motifs(adata)
+    row = markers[(markers["cell_type"] == "A/x") & (markers["name"] == "m0")].iloc[0]
+    assert (row["auc"] > 0.95, row["difference"] > 0, row["fdr"] < 0.01) == (True, True, True)
+
+
+def test_deviations_are_those_of_the_papers_formulas(planted):
+    adata, motifs, fasta, *_ = planted
+    tl.motif_scan(adata, motifs[:5], fasta)
+    tl.motif_deviations(adata, n_background=8, n_rows=17, seed=3)
+    x, m = adata.X.toarray().astype(float), (adata.varm[keys.MOTIF_HITS].toarray() > 0).astype(float)
+    gc = adata.var[keys.GC].to_numpy(dtype=float)
+    assert (x.sum(axis=0) > 0).all()
+    sets = background_peaks(gc, x.sum(axis=0) / len(x), n_sets=8, seed=3)
+    e = x.sum(axis=0) / x.sum()
+    for cell, motif in itertools.product((0, 25, 59), range(5)):
+        if not m[:, motif].any():
+            continue
+        usual = sum(e[j] * m[j, motif] for j in range(600)) * x[cell].sum()
+        y = (sum(x[cell, j] * m[j, motif] for j in range(600)) - usual) / usual
+        others = []
+        for b in sets:
+            found = sum(x[cell, b[j]] * m[j, motif] for j in range(600))
+            expected = sum(e[b[j]] * m[j, motif] for j in range(600)) * x[cell].sum()
+            others.append((found - expected) / expected)
+        corrected = y - np.mean(others)
+        assert adata.obsm[keys.MOTIF_DEVIATIONS][cell, motif] == pytest.approx(corrected, abs=1e-5)
+        assert adata.obsm[keys.MOTIF_Z][cell, motif] == pytest.approx(
+            corrected / np.std(others, ddof=1), rel=1e-4
+        )
+
+
+def test_background_peaks_match_gc_and_openness():
+    rng = np.random.default_rng(5)
+    gc, mean = rng.normal(0.5, 0.1, 3000), rng.lognormal(0, 1, 3000)
+    sets = background_peaks(gc, mean, n_sets=10, seed=0)
+    for values in (gc, np.log10(mean)):
+        assert np.corrcoef(np.tile(values, 10), values[sets].ravel())[0, 1] > 0.95
+
+
+def test_bad_input(planted, tmp_path):
+    adata, motifs, fasta, *_ = planted
+    with pytest.raises(InputError, match="give its FASTA"):
+        tl.motif_scan(adata, motifs)
+    with pytest.raises(InputError, match="no coordinates"):
+        tl.motif_scan(ad.AnnData(np.ones((2, 2)), var=pd.DataFrame(index=["a", "b"])), motifs, fasta)
+    with pytest.raises(AssemblyError, match=r"chr1 has .* bp, 248,956,422 are expected"):
+        tl.motif_scan(adata, motifs, fasta, genome="hg38")
+    short = write_fasta(tmp_path / "s.fa", {"1": np.zeros(1000, int)})
+    with pytest.raises(AssemblyError, match=r"past the end.*chr1 has 1,000 bp"):
+        tl.motif_scan(adata, motifs, short)
+    other = write_fasta(tmp_path / "o.fa", {"NC_000001.11": np.zeros(1000, int)})
+    with pytest.raises(AssemblyError, match=r"None of the 600 features.*NC_000001\.11"):
+        tl.motif_scan(adata, motifs, other)
+    with pytest.raises(ConfigError, match=r"no motif 'mm3' among 30. Did you mean"):
+        tl.motif_scan(adata, motifs, fasta, names=["mm3"])
+    with pytest.raises(ConfigError, match="p_value is 2"):
+        tl.motif_scan(adata, motifs, fasta, p_value=2)
+    with pytest.raises(InputError, match="not been scanned"):
+        tl.motif_deviations(adata)
+    wide = peaks_at([0, 5000], 5000)
+    with pytest.warns(AnnatacWarning, match="5,000 bp wide"):
+        tl.motif_scan(wide, motifs, fasta)
+    tl.motif_scan(adata, motifs, fasta)
+    with pytest.raises(InputError, match="'A': 1 of 1 names are no peaks, first 'chr1:51-250'"):
+        tl.motif_enrichment(adata, {"A": ["chr1:51-250"]})
+    with pytest.raises(InputError, match="No set has 20 peaks"):
+        tl.motif_enrichment(adata, {"A": adata.var_names[:3]})
+    with pytest.raises(InputError, match="no motif deviations"):
+        tl.marker_motifs(adata)
+
+
+def test_written_and_read_again(planted, tmp_path):
+    adata, motifs, fasta, *_ = planted
+    tl.motif_scan(adata, motifs, fasta)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    again = ad.read_h5ad(tmp_path / "a.h5ad")
+    first, second = (
+        tl.motif_deviations(adata, n_background=4, copy=True),
+        tl.motif_deviations(again, n_background=4, copy=True),
+    )
+    assert np.array_equal(first.obsm[keys.MOTIF_Z], second.obsm[keys.MOTIF_Z], equal_nan=True)
