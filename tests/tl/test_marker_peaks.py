@@ -67,7 +67,11 @@ def test_skewed_rank_sums_agree_with_the_exact_hypergeometric_tail():
         column = sp.csr_matrix((np.ones(n_open, int), (open_cells, np.zeros(n_open, int))), shape=(n, 1))
         found = rank_sums(column, np.ones(n, np.float32), is_in).p_value[0] / 2
         law = hypergeom(n, n_open, n_in)
-        tails = (law.sf(n_open_in), law.sf(n_open_in - 1)) if n_open_in > n_open * n_in / n else (0, law.cdf(n_open_in))
+        tails = (
+            (law.sf(n_open_in), law.sf(n_open_in - 1))
+            if n_open_in > n_open * n_in / n
+            else (0, law.cdf(n_open_in))
+        )
         assert 0.9 * tails[0] <= found <= 1.1 * tails[1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,7 +36,7 @@ def markers(
     from annatac import pl, tl
 
     found = tl.markers(read_one(path), groupby or keys.LABEL, genes=genes, donor_key=donor_key, seed=seed)
-    bounds = {"max_fdr": max_fdr, "min_log2_fold_change": min_log2_fold_change}
+    bounds: dict[str, Any] = {"max_fdr": max_fdr, "min_log2_fold_change": min_log2_fold_change}
     found.write_csv(output, **bounds)
     if bed is not None:
         found.write_bed(bed, **bounds)
