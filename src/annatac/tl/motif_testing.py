@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Bools = npt.NDArray[np.bool_]
-_GC_BINS, _WIDTH_BINS = 20, 5
+_GC_BINS, _WIDTH_BINS = 50, 5
 
 
 def motif_enrichment(
@@ -45,7 +45,7 @@ def motif_enrichment(
         or a bool array over all peaks.
     background_ratio
         Background peaks for each peak of the set, as far as there are enough; drawn without replacement from
-        the peaks outside the set, in 20 classes of GC and 5 of width (quantiles).
+        the peaks outside the set, in 50 classes of GC and 5 of width (quantiles).
     max_fdr, min_log2_enrichment
         What ``is_enriched`` means. A fold bound is asked for too since many peaks make trifles significant.
     min_peaks
@@ -127,7 +127,7 @@ def matched_background(
 ) -> npt.NDArray[np.int64]:
     """Return peaks outside the set, of the same classes, as many times the set's as all classes allow.
 
-    The ratio is the largest (up to ``ratio``) at which 95 % of the wanted peaks exist, so that the classes keep
+    The ratio is the largest (up to ``ratio``) at which 99 % of the wanted peaks exist, so that the classes keep
     their shares; what a class lacks is left out.
     """
     n_strata = int(stratum.max()) + 1
@@ -135,7 +135,7 @@ def matched_background(
     free = ~inside & (stratum >= 0)
     available = np.bincount(stratum[free], minlength=n_strata)
     tried = np.linspace(ratio, 0.05, 80)
-    fits = [np.minimum(wanted * r, available).sum() >= 0.95 * (wanted * r).sum() for r in tried]
+    fits = [np.minimum(wanted * r, available).sum() >= 0.99 * (wanted * r).sum() for r in tried]
     r = float(tried[int(np.argmax(fits))]) if any(fits) else float(tried[-1])
     order = random.permutation(np.flatnonzero(free))
     order = order[np.argsort(stratum[order], kind="stable")]
