@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("benchmark", "datasets", "genome", "io", "pl", "pp", "simulate", "tl")
+_MODULES = ("benchmark", "datasets", "genome", "io", "pl", "pp", "report", "simulate", "tl")
 _FUNCTIONS = {
     "read": "annatac.pp",
     "pretrain": "annatac.train",

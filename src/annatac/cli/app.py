@@ -21,6 +21,7 @@ from annatac.cli import (
     prepare,
     pretrain,
     qc,
+    report,
     tracks,
 )
 
@@ -74,6 +75,7 @@ app.command(rich_help_panel=_BIOLOGY)(conditions.conditions)
 app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
 app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)
 app.command(rich_help_panel=_BIOLOGY)(qc.qc)
+app.command(rich_help_panel=_BIOLOGY)(report.report)
 app.command(rich_help_panel=_MORE)(prepare.prepare)
 app.command(rich_help_panel=_MORE)(pretrain.pretrain)
 app.command(rich_help_panel=_MORE)(demo.demo)

@@ -1,0 +1,97 @@
+"""A methods paragraph ready for a paper, with what it cites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annatac import __version__, keys
+from annatac.report.cells import Cells
+
+#: As in CITATION.cff, which a wheel does not hold; a test compares both.
+CITATION = (
+    "Cui L, Wang F, Li H, Liu Q, Zhou M, Wang G. annATAC: automatic cell type annotation for scATAC-seq data "
+    "based on language model. BMC Biology 23, 145 (2025)."
+)
+DOI = "10.1186/s12915-025-02244-5"
+
+
+def methods(
+    cells: Cells,
+    details: dict[str, Any],
+    *,
+    n_features: int,
+    genome: str | None,
+    map_origin: str,
+    markers: dict[str, Any],
+    truth_accuracy: float | None,
+) -> str:
+    """Return the paragraph. It states only what the file records."""
+    version = details.get("annatac_version", __version__)
+    place = f"{n_features:,} accessible regions" + (f" ({genome})" if genome else "")
+    parts = [
+        f"Cell types of {len(cells):,} cells, measured over {place}, were annotated with annatac {version}, "
+        f"which builds on annATAC (Cui et al., 2025), by a model fine-tuned on {len(cells.classes)} "
+        f"cell types" + (f" (model {details['model_id']})" if details.get("model_id") else "") + "."
+    ]
+    overlap = details.get("overlap", {})
+    if "share_of_query_counts_known" in overlap:
+        parts.append(
+            f"Of the cells' counts {overlap['share_of_query_counts_known']:.1%} lay in regions known to the model, "
+            f"with a median of {overlap.get('median_open_known', 0):,.0f} known open islands per cell."
+        )
+    parameters = details.get("parameters", {})
+    if "novelty_threshold" in parameters:
+        parts.append(
+            f"Cells whose highest class probability was below {parameters['novelty_threshold']:g} were called novel "
+            f"({int(cells.is_novel.sum()):,} cells, {cells.is_novel.mean():.1%})"
+            + (
+                f", and cells with fewer than {parameters['min_open']:g} open islands were flagged as low quality "
+                f"({int(cells.is_low_quality.sum()):,} cells, {cells.is_low_quality.mean():.1%})."
+                if "min_open" in parameters
+                else "."
+            )
+        )
+    if details.get("calibration") == "none":
+        parts.append("Class probabilities were not calibrated.")
+    elif details.get("calibration"):
+        parts.append(f"Class probabilities were calibrated ({details['calibration']}).")
+    if markers:
+        parts.append(
+            "Marker regions of each predicted type were found by two-sided Wilcoxon rank-sum tests against "
+            f"background cells matched on {_listed(markers['matched_on'])} (up to {markers['n_background']} per "
+            "cell), with Benjamini-Hochberg correction; they were called at a false discovery rate of 5% and a "
+            "log2 fold change of at least 0.5. As labels and tests use the same counts, p-values rank regions and "
+            "do not prove that a type exists."
+        )
+    if map_origin.startswith("UMAP of"):
+        parts.append(f"Cells were laid out by {map_origin}.")
+    if truth_accuracy is not None and cells.truth is not None:
+        parts.append(
+            f"Against the known types ('{cells.truth.key}'), the best known type was right in {truth_accuracy:.1%} "
+            "of the cells whose type the model knows."
+        )
+    return " ".join(parts)
+
+
+def recorded(details: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return what ``uns['annatac']`` records as rows of name and value; the classes are shown elsewhere."""
+    rows: list[tuple[str, str]] = []
+    for name, value in details.items():
+        if name == "classes" or (hasattr(value, "shape") and getattr(value, "size", 1) > 20):
+            continue
+        if isinstance(value, dict):
+            rows += recorded(value, f"{prefix}{name}: ")
+        else:
+            rows.append((f"{prefix}{name}".replace("_", " "), _shown(value)))
+    return rows
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _listed(names: list[str]) -> str:
+    words = {"log10_depth": "sequencing depth", keys.TSS_ENRICHMENT: "TSS enrichment"}
+    return " and ".join(words.get(name, name) for name in names)

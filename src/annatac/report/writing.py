@@ -1,0 +1,111 @@
+"""``report``: annotated cells -> one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from annatac.errors import ConfigError
+from annatac.io.atomic import atomic_path, check_writable
+from annatac.io.read import read_one
+from annatac.report.cells import cells_of
+from annatac.report.content import content_of
+from annatac.report.layout import layout_of
+from annatac.report.markers import MarkerSource, MarkerTable, computed_markers, marker_table
+from annatac.report.render import page
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def report(
+    adata: AnnData | str | Path,
+    output: str | Path,
+    *,
+    truth_key: str | None = None,
+    sample_key: str | None = None,
+    markers: MarkerSource | None = None,
+    genes: str | Path | pd.DataFrame | None = None,
+    title: str | None = None,
+    compute_markers: bool = True,
+    n_markers: int = 100,
+    max_cells_drawn: int = 100_000,
+    seed: int = 0,
+) -> Path:
+    """Write one self-contained HTML file about annotated cells, to be opened in any browser, and return its path.
+
+    Parameters
+    ----------
+    adata
+        Cells as ``annatac.tl.annotate`` leaves them, or their file; not changed. ``obsm['X_umap']`` is used
+        where present, else computed from ``obsm['X_annatac']``.
+    output
+        HTML file to write, whole or not at all; an older one is replaced.
+    truth_key
+        Column of ``obs`` with the true types: adds accuracy, confusion matrix and Sankey diagram.
+    sample_key
+        Column of ``obs`` with the samples (or donors, conditions); ``obs['sample']`` where there is one.
+    markers
+        Marker peaks: the result of ``annatac.tl.markers``, its table, or its CSV file. Otherwise they are
+        computed where X holds counts.
+    genes
+        GTF, GFF3, BED or table of genes, for the nearest gene of each computed marker.
+    title
+        Heading; otherwise from the file's name.
+    compute_markers
+        Whether markers may be computed (a few minutes for 50,000 cells).
+    n_markers
+        Markers of each type in the table, the surest.
+    max_cells_drawn
+        Of more cells a random choice of so many is on the map; all numbers are of all cells.
+    seed
+        Of that choice, and of a UMAP that is computed.
+
+    Raises
+    ------
+    InputError, LabelError
+        The cells are not annotated; a column is missing; the marker table has not its columns.
+    ConfigError
+        A number out of range.
+    MissingDependencyError
+        jinja2 is not installed.
+    OutputError
+        The file cannot be written.
+
+    Warns
+    -----
+    AnnatacWarning
+        Markers or UMAP cannot be computed; the report says why and goes without.
+    """
+    if n_markers < 1 or max_cells_drawn < 1:
+        raise ConfigError(
+            f"n_markers is {n_markers}, max_cells_drawn {max_cells_drawn}; both are expected to be at least 1."
+        )
+    output = Path(output)
+    check_writable(output)
+    source = "cells in memory"
+    if isinstance(adata, str | Path):
+        source = Path(adata).name
+        adata = read_one(adata, backed=True)
+    cells = cells_of(adata, truth_key=truth_key, sample_key=sample_key)
+    table: MarkerTable | None = None
+    if markers is not None:
+        table = marker_table(markers, n_top=n_markers)
+    elif compute_markers:
+        table = computed_markers(adata, genes=genes, n_top=n_markers)
+    content = content_of(
+        adata,
+        cells,
+        title=title or f"Cell types of {source}",
+        source=source,
+        layout=layout_of(adata, seed=seed),
+        markers=table,
+        max_cells_drawn=max_cells_drawn,
+        seed=seed,
+    )
+    html = page(content)
+    with atomic_path(output) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return output
