@@ -40,10 +40,14 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
         self.same_rows = config.thin or config.projection_sharing == "all"
 
-    def forward(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        """Return token vectors (B, N, D) and position vectors (B, N, R)."""
+    def forward(self, batch: TokenBatch, x_BND: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return token vectors (B, N, D) and position vectors (B, N, R).
+
+        ``x_BND`` replaces the embedded tokens: attribution goes from closed to open in between them.
+        """
         vectors_BNR = self.table(batch.islands_BN)
-        x_BND = self.embedding(batch.classes_BN, vectors_BNR)
+        if x_BND is None:
+            x_BND = self.embedding(batch.classes_BN, vectors_BNR)
         rows = None
         for index, layer in enumerate(self.layers):
             if rows is None or not self.same_rows:

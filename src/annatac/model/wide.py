@@ -45,9 +45,12 @@ class WidePath(nn.Module):
         """
         if scores is None:
             scores = wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
-        log_depth = (batch.n_open_B.log() / 2 - 2.5)[:, None]
-        trust_B2 = nn.functional.softplus(self.gate(log_depth))
+        trust_B2 = self.trust(batch)
         return scores[0] * trust_B2[:, :1] + scores[1] * trust_B2[:, 1:] + self.offset
+
+    def trust(self, batch: TokenBatch) -> Tensor:
+        """Return (B, 2): how much the linear model and the profiles count for cells of that depth."""
+        return nn.functional.softplus(self.gate((batch.n_open_B.log() / 2 - 2.5)[:, None]))
 
 
 def wide_scores(
