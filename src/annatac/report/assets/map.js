@@ -14,36 +14,19 @@
   const radius = () => Math.max(0.8, Math.min(3.4, 90 / Math.sqrt(points.n))) * Math.min(Math.pow(zoom, 0.4), 3);
   const shows = (i) => chosen < 0 || points.values[key][i] === chosen;
 
-  function sprites(colors, r, ratio) {
-    return colors.map((color) => {
-      const dot = element("canvas"), side = Math.ceil(2 * r * ratio) + 2;
-      dot.width = dot.height = side;
-      const pen = dot.getContext("2d");
-      pen.fillStyle = color;
-      pen.beginPath();
-      pen.arc(side / 2, side / 2, r * ratio, 0, 7);
-      pen.fill();
-      return dot;
-    });
-  }
-
   function draw() {
     waiting = false;
     const ratio = Math.min(window.devicePixelRatio || 1, 2), r = radius();
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    const dots = sprites([...points.palette(key, isDark(), cssColor), cssColor("--line")], r, ratio);
-    const colorOf = points.colorOf(key), half = dots[0].width / 2, faint = dots.length - 1;
-    const scale = unit() * zoom * ratio, x0 = toX(0) * ratio - half, y0 = toY(0) * ratio - half;
-    context.globalAlpha = points.n > 20000 ? 0.75 : 0.85;
+    const pixels = new Pixels(context, cssColor("--panel"));
+    const colors = points.palette(key, isDark(), cssColor).map(rgb), faint = rgb(cssColor("--line"));
+    const colorOf = points.colorOf(key), scale = unit() * zoom * ratio, x0 = toX(0) * ratio, y0 = toY(0) * ratio;
+    pixels.setDot(r * ratio, points.n > 20000 ? 0.75 : 0.88);
     for (const pass of chosen < 0 ? [true] : [false, true])
-      for (const i of points.order) {
-        if (shows(i) !== pass) continue;
-        const x = points.x[i] * scale + x0, y = y0 - points.y[i] * scale;
-        if (x > -9 && y > -9 && x < canvas.width && y < canvas.height) context.drawImage(dots[pass ? colorOf(i) : faint], x, y);
-      }
-    context.globalAlpha = 1;
+      for (const i of points.order)
+        if (shows(i) === pass) pixels.dot(points.x[i] * scale + x0, y0 - points.y[i] * scale, pass ? colors[colorOf(i)] : faint);
+    pixels.show();
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if ($("map-names").checked && points.listed(key) && key !== "sample") drawNames();
     if (hovered >= 0) {
