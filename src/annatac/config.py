@@ -31,11 +31,11 @@ class ModelConfig:
     closed: Literal["drop", "keep"] = "drop"  # are closed islands tokens? keep = as published
     projection_sharing: Literal["all", "layer", "head", "none"] = "all"
     thin: bool = True  # projection and head rows come from the position table (rank = position_dim)
-    position: Literal["fixed", "trainable"] = "trainable"
+    position: Literal["fixed", "trainable"] = "fixed"
     position_dim: int = 32  # length of an island's position vector (TruncatedSVD)
     depth_exponent: float = 1.0  # sums over islands are scaled by (islands / open islands) ** this
     head_hidden: tuple[int, ...] = (128, 64)  # fully connected layers between convolution and types
-    dropout: float = 0.3  # in the head
+    dropout: float = 0.5  # in the head
     wide: bool = True  # linear and profile-likelihood path beside the encoder
 
     def __post_init__(self) -> None:
@@ -97,8 +97,8 @@ class PretrainConfig(OptimConfig):
 class FinetuneConfig(OptimConfig):
     """Fine-tuning on labelled cells (paper, Methods, "Fine-tuning")."""
 
-    class_weight: Literal["published", "balanced", "sqrt", "none"] = "sqrt"
-    label_smoothing: float = 0.05
+    class_weight: Literal["published", "balanced", "sqrt", "none"] = "none"
+    label_smoothing: float = 0.0
     thinning: float = 0.6  # up to this share of a cell's open islands is left out, anew each epoch
     monitor: Literal["accuracy", "accuracy+macro_f1", "loss"] = "loss"  # what chooses the best epoch
     wide_folds: int = 4  # cross-fitting of the wide path

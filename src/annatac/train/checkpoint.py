@@ -50,6 +50,8 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors["random"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random_cuda"] = torch.cuda.get_rng_state()
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with atomic_path(folder / FILE) as path:
         save_file(tensors, path, metadata={"progress": json.dumps(asdict(progress))})
@@ -89,6 +91,8 @@ def load_checkpoint(
         restored.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": restored, "param_groups": state["param_groups"]})
     torch.set_rng_state(tensors["random"])
+    if "random_cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random_cuda"])
     return progress, _under("best.", tensors)
 
 

@@ -117,6 +117,7 @@ class Loop:
             self.optimizer.zero_grad(set_to_none=True)
             for rows in group:
                 loss = task.loss(rows, place.epoch)
+                self._check(float(loss.detach()))
                 (loss * (len(rows) / n_cells)).backward()
                 place.sums["loss"] += float(loss.detach()) * len(rows)
             nn.utils.clip_grad_norm_(task.network.parameters(), config.gradient_clip)
@@ -134,11 +135,6 @@ class Loop:
         figures = {"train_loss": place.sums["loss"] / max(place.sums["cells"], 1)}
         figures |= {name if name == "score" else f"valid_{name}": v for name, v in task.validate().items()}
         figures["cells_per_s"] = n_cells_now / max(seconds, 1e-9)
-        if not math.isfinite(figures["train_loss"]):
-            raise AnnatacError(
-                f"The loss became {figures['train_loss']} in epoch {place.epoch + 1}. Lower learning_rate "
-                f"(now {config.learning_rate:g}) in the recipe and start anew."
-            )
         score = figures.get("score")
         if score is None or score > place.best_score:
             place.best_score = -math.inf if score is None else score
@@ -149,6 +145,13 @@ class Loop:
         bar.epoch(place.epoch, figures)
         place.epoch, place.batch = place.epoch + 1, 0
         self.save()
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise AnnatacError(
+                f"The loss became {loss} in epoch {self.place.epoch + 1}. Lower learning_rate (now "
+                f"{self.config.learning_rate:g}) in the recipe and start anew."
+            )
 
     def _interrupt(self) -> None:
         self.save()

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
-from torch import Tensor
+from torch import Tensor, nn
 
 from annatac.model.tokens import TokenBatch
 from annatac.model.wide import WidePath, wide_scores
@@ -74,7 +74,7 @@ def fit_wide(
     The linear part is a class-balanced L2 logistic regression on TF-IDF; a type's profile is
     log(cells with the island open + smoothing), normalised over islands and centred over types
     (multinomial naive Bayes without a prior). Folds are whole ``groups`` (donors, batches) where there
-    are enough of them, stratified by type else.
+    are two or more, stratified by type else.
     """
     idf = inverse_document_frequency(tokens)
     weighted = tf_idf(tokens, idf)
@@ -94,12 +94,41 @@ def fit_wide(
     )
 
 
+def start_gate(path: WidePath, scores: Tensor, targets: Tensor, class_weights: Tensor) -> None:
+    """Set the gate to the constant trust, and the offset, that explain the cross-fitted scores best.
+
+    ``scores`` (2, n, C) and ``targets`` (n,) are of the training cells. From here the gate learns how trust
+    depends on depth; without it a small reference ends before the wide path has found its scale.
+    """
+    trust = torch.zeros(2, requires_grad=True)
+    offset = torch.zeros(scores.shape[2], requires_grad=True)
+    optimizer = torch.optim.LBFGS([trust, offset], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        scale = nn.functional.softplus(trust)
+        logits = scores[0] * scale[0] + scores[1] * scale[1] + offset
+        loss = nn.functional.cross_entropy(logits, targets, weight=class_weights)
+        loss = loss + 1e-3 * offset.square().mean()  # one solution of many: offsets near 0
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    last = path.gate[2]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.bias.copy_(trust.clamp(-6, 20))
+        path.offset.copy_(offset)
+
+
 def _folds(
     labels: npt.NDArray[np.integer], n_folds: int, seed: int, groups: npt.NDArray[np.generic] | None
 ) -> npt.NDArray[np.int64]:
     fold = np.zeros(len(labels), dtype=np.int64)
-    if groups is not None and len(np.unique(groups)) >= n_folds:
-        splits = GroupKFold(n_folds).split(labels, labels, groups)
+    n_groups = 0 if groups is None else len(np.unique(groups))
+    if n_groups > 1:  # a donor's cells are never scored by tables that have seen the donor
+        splits = GroupKFold(min(n_folds, n_groups)).split(labels, labels, groups)
         for k, (_, held) in enumerate(splits):
             fold[held] = k
         return fold
