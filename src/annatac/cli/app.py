@@ -14,6 +14,7 @@ from annatac.cli import (
     demo,
     elements,
     evaluate,
+    explain,
     finetune,
     footprints,
     markers,
@@ -23,6 +24,7 @@ from annatac.cli import (
     qc,
     report,
     tracks,
+    trajectory,
 )
 
 app = typer.Typer(
@@ -74,6 +76,8 @@ app.command(rich_help_panel=_BIOLOGY)(elements.elements)
 app.command(rich_help_panel=_BIOLOGY)(conditions.conditions)
 app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
 app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)
+app.command(rich_help_panel=_BIOLOGY)(trajectory.trajectory)
+app.command(rich_help_panel=_BIOLOGY)(explain.explain)
 app.command(rich_help_panel=_BIOLOGY)(qc.qc)
 app.command(rich_help_panel=_BIOLOGY)(report.report)
 app.command(rich_help_panel=_MORE)(prepare.prepare)

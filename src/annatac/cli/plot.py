@@ -33,21 +33,41 @@ def embed(
     leiden: Annotated[
         float | None, typer.Option(metavar="RESOLUTION", help="Also cluster by Leiden (obs['leiden']).")
     ] = None,
+    tsne: Annotated[bool, typer.Option("--tsne", help="Also add a t-SNE (obsm['X_tsne']).")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw label, confidence and sample (.png, .pdf, .svg)."),
+    ] = None,
+    sample_key: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs with the samples; 'sample' if there.")
+    ] = None,
     seed: options.Seed = 0,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Add a UMAP of the model's embedding to annotated cells.
+    """Add a UMAP (and t-SNE, and clusters) of the model's embedding to annotated cells.
 
     \b
     Examples:
       annatac embed out.h5ad
+      annatac embed out.h5ad --tsne --leiden 1 --plot tsne.png --sample-key donor
       annatac plot umap out.h5ad -o umap.png
     """
     from annatac import jobs
 
-    written = jobs.embed(annotated, output, n_neighbors=n_neighbors, leiden_resolution=leiden, seed=seed)
-    say(f"Added obsm['X_umap'] to the cells.\nWritten: {written}")
+    written = jobs.embed(
+        annotated,
+        output,
+        n_neighbors=n_neighbors,
+        leiden_resolution=leiden,
+        tsne=tsne,
+        plot_path=plot,
+        sample_key=sample_key,
+        seed=seed,
+    )
+    added = " and obsm['X_tsne']" if tsne else ""
+    also = f", {plot}" if plot is not None else ""
+    say(f"Added obsm['X_umap']{added} to the cells.\nWritten: {written}{also}")
 
 
 @app.command()

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "explain": "explaining",
+    "trajectory": "ordering",
     "conditions": "differences",
     "elements": "differences",
     "markers": "differences",

@@ -61,25 +61,39 @@ def embed(
     *,
     n_neighbors: int = 15,
     leiden_resolution: float | None = None,
+    tsne: bool = False,
+    plot_path: str | Path | None = None,
+    sample_key: str | None = None,
     seed: int = 0,
 ) -> Path:
     """Add a UMAP of the model's embedding to an annotated file; return the file written.
 
-    Written: ``obsm['X_umap']`` and, with ``leiden_resolution``, ``obs['leiden']``; all else stays as it is.
+    Written: ``obsm['X_umap']`` and, with ``leiden_resolution``, ``obs['leiden']``, with ``tsne``
+    ``obsm['X_tsne']``; all else stays as it is. ``plot_path`` gets panels of label, confidence and, where there is a
+    column of samples, sample.
     """
     from anndata import AnnData
 
     from annatac.tl import embed as lay_out
 
     output = Path(path if output is None else output)
-    check_writable(output)
+    for file in (output, plot_path):
+        if file is not None:
+            check_writable(file)
     adata = read_one(path, backed=True)
+    if sample_key is None and keys.SAMPLE in adata.obs:
+        sample_key = keys.SAMPLE
     vectors = {keys.EMBEDDING: adata.obsm[keys.EMBEDDING]} if keys.EMBEDDING in adata.obsm else {}
     cells = AnnData(obs=adata.obs[[]].copy(), obsm=vectors)
-    lay_out(cells, n_neighbors=n_neighbors, leiden_resolution=leiden_resolution, seed=seed)
-    write_annotated(
-        output, source=path, adata=adata, obs=cells.obs, obsm={"X_umap": cells.obsm["X_umap"]}, uns={}
-    )
+    lay_out(cells, n_neighbors=n_neighbors, leiden_resolution=leiden_resolution, tsne=tsne, seed=seed)
+    layouts = {name: cells.obsm[name] for name in ("X_umap", "X_tsne") if name in cells.obsm}
+    if plot_path is not None:
+        from annatac import pl
+
+        shown = AnnData(obs=adata.obs.copy(), obsm=layouts, uns={keys.UNS: adata.uns.get(keys.UNS, {})})
+        axes = pl.umap_panels(shown, basis="tsne" if tsne else "umap", sample_key=sample_key)
+        pl.save(axes[0], plot_path)
+    write_annotated(output, source=path, adata=adata, obs=cells.obs, obsm=layouts, uns={})
     return output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from annatac.pl.attribution_bars import attribution
 from annatac.pl.browser_tracks import tracks
 from annatac.pl.canvas import save
 from annatac.pl.composition_bars import composition
@@ -17,9 +18,12 @@ from annatac.pl.motif_ridges import motif_ridge
 from annatac.pl.palette import type_colors
 from annatac.pl.sequence_logo import motif_logo
 from annatac.pl.training import training_curves, training_panels
+from annatac.pl.trajectory_heatmaps import trajectory_heatmap, trajectory_pairs
+from annatac.pl.trajectory_plot import trajectory
 from annatac.pl.volcano_plot import volcano
 
 __all__ = [
+    "attribution",
     "composition",
     "confusion_matrix",
     "elements",
@@ -34,6 +38,9 @@ __all__ = [
     "tracks",
     "training_curves",
     "training_panels",
+    "trajectory",
+    "trajectory_heatmap",
+    "trajectory_pairs",
     "tss_profile",
     "type_colors",
     "umap",

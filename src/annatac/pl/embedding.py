@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import InputError, LabelError, nearest
+from annatac.errors import ConfigError, InputError, LabelError, nearest
 from annatac.pl.canvas import axes_or_new, figure_of, pyplot
 from annatac.pl.palette import MISSING_COLOR, type_colors
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-BASIS = "X_umap"
+_BASES = {"umap": ("X_umap", "UMAP"), "tsne": ("X_tsne", "t-SNE")}
 _TITLES = {
     keys.LABEL: "annatac label",
     keys.CONFIDENCE: "confidence",
@@ -26,8 +26,15 @@ _TITLES = {
 }
 
 
-def umap(adata: AnnData, color: str = keys.LABEL, *, legend: bool = True, ax: Axes | None = None) -> Axes:
-    """Draw the cells at ``obsm['X_umap']``, coloured by a column of ``obs``.
+def umap(
+    adata: AnnData,
+    color: str = keys.LABEL,
+    *,
+    basis: str = "umap",
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the cells on their UMAP (or t-SNE), coloured by a column of ``obs``.
 
     Text and categories get one colour each, in the order of the model's types, with their names in the plot;
     numbers get a scale (0 to 1 where they lie in it).
@@ -38,6 +45,8 @@ def umap(adata: AnnData, color: str = keys.LABEL, *, legend: bool = True, ax: Ax
         Cells with ``obsm['X_umap']`` (cells x 2), which ``annatac.tl.embed`` writes.
     color
         Column of ``obs``.
+    basis
+        'umap', or 'tsne' for ``obsm['X_tsne']``.
     legend
         Whether to list the types with their numbers of cells beside the plot.
     ax
@@ -46,18 +55,17 @@ def umap(adata: AnnData, color: str = keys.LABEL, *, legend: bool = True, ax: Ax
     Raises
     ------
     InputError
-        There is no UMAP yet.
+        There is no such layout yet.
     LabelError
         ``obs`` has no such column.
     """
-    if BASIS not in adata.obsm:
-        raise InputError(f"obsm['{BASIS}'] is missing. Compute it first: annatac.tl.embed(adata).")
+    xy, axis_name = layout_of(adata, basis)
     if color not in adata.obs:
         raise LabelError(
             f"obs has no column '{color}'.{nearest(color, adata.obs.columns)} "
             f"It has: {', '.join(map(str, adata.obs.columns))}."
         )
-    xy, values = np.asarray(adata.obsm[BASIS], dtype=float)[:, :2], adata.obs[color]
+    values = adata.obs[color]
     ax = axes_or_new(ax, 6.6 if legend else 5.0, 4.8)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         _draw_numbers(ax, xy, values.to_numpy(dtype=float))
@@ -65,29 +73,41 @@ def umap(adata: AnnData, color: str = keys.LABEL, *, legend: bool = True, ax: Ax
         _draw_types(ax, xy, values, colors_of(adata, color), legend=legend)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_xlabel("UMAP 1", loc="left", fontsize=8)
-    ax.set_ylabel("UMAP 2", loc="bottom", fontsize=8)
+    ax.set_xlabel(f"{axis_name} 1", loc="left", fontsize=8)
+    ax.set_ylabel(f"{axis_name} 2", loc="bottom", fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(_TITLES.get(color, color.replace("_", " ")), fontsize=11)
     return ax
 
 
-def umap_panels(adata: AnnData, truth_key: str | None = None) -> list[Axes]:
-    """Draw a row of UMAPs in one figure: true types (with ``truth_key``), labels, confidence.
+def umap_panels(
+    adata: AnnData, truth_key: str | None = None, *, basis: str = "umap", sample_key: str | None = None
+) -> list[Axes]:
+    """Draw a row of UMAPs (or t-SNEs) in one figure: true types (with ``truth_key``), labels, confidence, sample.
 
-    The first two panels give a type the same colour; one legend below serves both.
+    The panels of types give a type the same colour; one legend below serves them. With ``sample_key``, a column
+    of ``obs``, a last panel shows the samples, with its own legend.
     """
     columns = [*([truth_key] if truth_key else []), keys.LABEL, keys.CONFIDENCE]
+    for column in [*columns, *([sample_key] if sample_key else [])]:
+        if column not in adata.obs:
+            raise LabelError(
+                f"obs has no column '{column}'.{nearest(column, map(str, adata.obs.columns))} "
+                f"It has: {', '.join(map(str, adata.obs.columns))}."
+            )
     colors = {name: color for key in columns[:-1] for name, color in colors_of(adata, key).items()}
-    n_columns = max(4, min(len(colors), 2 + 3 * len(columns)))
+    n_panels = len(columns) + (sample_key is not None)
+    n_columns = max(4, min(len(colors), 2 + 3 * n_panels))
     height = 4.7 + 0.2 * -(-len(colors) // n_columns)
     figure, row = pyplot().subplots(
-        1, len(columns), figsize=(4.8 * len(columns), height), layout="constrained", squeeze=False
+        1, n_panels, figsize=(4.8 * n_panels, height), layout="constrained", squeeze=False
     )
-    for ax, column in zip(row[0], columns, strict=True):
-        umap(adata, column, legend=False, ax=ax)
+    for ax, column in zip(row[0], columns, strict=False):
+        umap(adata, column, basis=basis, legend=False, ax=ax)
     if truth_key:
         row[0][0].set_title(f"true type ({truth_key})", fontsize=11)
+    if sample_key:
+        _draw_samples(row[0][-1], adata, sample_key, basis)
     figure.legend(
         handles=[_handle(_shown(name), color) for name, color in colors.items()],
         loc="outside lower center",
@@ -95,6 +115,27 @@ def umap_panels(adata: AnnData, truth_key: str | None = None) -> list[Axes]:
         **_LEGEND,
     )
     return list(row[0])
+
+
+def layout_of(adata: AnnData, basis: str) -> tuple[np.ndarray, str]:
+    """Return the places of the cells, float (cells, 2), and the name of the layout for the axes.
+
+    Raises
+    ------
+    ConfigError
+        Unknown ``basis``.
+    InputError
+        The cells have no such layout.
+    """
+    if basis not in _BASES:
+        raise ConfigError(
+            f"basis is '{basis}'; expected one of: {', '.join(_BASES)}.{nearest(basis, _BASES)}"
+        )
+    slot, name = _BASES[basis]
+    if slot not in adata.obsm:
+        option = "" if basis == "umap" else ", tsne=True"
+        raise InputError(f"obsm['{slot}'] is missing. Compute it first: annatac.tl.embed(adata{option}).")
+    return np.asarray(adata.obsm[slot], dtype=float)[:, :2], name
 
 
 def colors_of(adata: AnnData, column: str) -> dict[str, str]:
@@ -127,6 +168,23 @@ def _draw_types(ax: Axes, xy: np.ndarray, values: pd.Series, colors: dict[str, s
         handles = [_handle(f"{_shown(name)} ({counts[name]:,})", color) for name, color in colors.items()]
         columns = 1 if len(handles) <= 20 else 2
         ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=columns, **_LEGEND)
+
+
+def _draw_samples(ax: Axes, adata: AnnData, sample_key: str, basis: str) -> None:
+    """Draw samples, which lie over each other where all is well: no names in the plot, a legend below it."""
+    xy, axis_name = layout_of(adata, basis)
+    colors = {name: color for name, color in colors_of(adata, sample_key).items() if name != keys.NOVEL_LABEL}
+    names = adata.obs[sample_key].astype(object).fillna("").astype(str).to_numpy()
+    shade = np.array([colors.get(name, MISSING_COLOR) for name in names])
+    order = np.random.default_rng(0).permutation(len(xy))
+    _points(ax, xy[order], c=shade[order])
+    ax.set_title(sample_key.replace("_", " "), fontsize=11)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(f"{axis_name} 1", loc="left", fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    handles = [_handle(name, color) for name, color in list(colors.items())[:24]]
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, **_LEGEND)
 
 
 def _draw_numbers(ax: Axes, xy: np.ndarray, values: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Neighbours and UMAP of the cells in the model's space."""
+"""Neighbours, UMAP, t-SNE and clusters of the cells in the model's space."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def embed(
     use_rep: str = keys.EMBEDDING,
     n_neighbors: int = 15,
     leiden_resolution: float | None = None,
+    tsne: bool = False,
+    perplexity: float = 30.0,
     seed: int = 0,
     copy: bool = False,
 ) -> AnnData | None:
@@ -34,6 +36,10 @@ def embed(
         Neighbours of a cell, 2 up to one less than the number of cells.
     leiden_resolution
         Also cluster the neighbour graph by Leiden at this resolution; no clustering otherwise.
+    tsne
+        Also lay the cells out by t-SNE.
+    perplexity
+        Of t-SNE; less than the number of cells.
     seed
         Seed of the neighbour search, the layout and the clustering.
     copy
@@ -43,14 +49,14 @@ def embed(
     -------
     None, or the copy. Written: ``obsm['X_umap']`` (float32, cells x 2), ``obsp['distances']``,
     ``obsp['connectivities']``, ``uns['neighbors']``, ``uns['umap']``; with ``leiden_resolution`` also
-    ``obs['leiden']`` and ``uns['leiden']``.
+    ``obs['leiden']`` and ``uns['leiden']``, with ``tsne`` ``obsm['X_tsne']`` and ``uns['tsne']``.
 
     Raises
     ------
     InputError
         ``obsm[use_rep]`` is missing or has values that are not finite.
     ConfigError
-        ``n_neighbors`` does not fit the number of cells.
+        ``n_neighbors`` or ``perplexity`` does not fit the number of cells.
     MissingDependencyError
         scanpy is not installed.
     """
@@ -64,6 +70,10 @@ def embed(
     if not 2 <= n_neighbors < adata.n_obs:
         raise ConfigError(
             f"n_neighbors is {n_neighbors}, for {adata.n_obs} cells; expected 2 to {adata.n_obs - 1}."
+        )
+    if tsne and not 1 < perplexity < adata.n_obs:
+        raise ConfigError(
+            f"perplexity is {perplexity}, for {adata.n_obs} cells; expected more than 1 and less than the cells."
         )
     try:
         import scanpy as sc
@@ -83,4 +93,6 @@ def embed(
             n_iterations=2,
             directed=False,
         )
+    if tsne:
+        sc.tl.tsne(adata, use_rep=use_rep, perplexity=perplexity, random_state=seed)
     return adata if copy else None

@@ -287,7 +287,7 @@ def _near_their_means(
 def _warn_of_disorder(value: npt.NDArray[np.float32], group: npt.NDArray[np.int64], names: list[str]) -> None:
     median = [float(np.nanmedian(value[group == g])) for g in range(len(names))]
     if any(later <= earlier for earlier, later in pairwise(median)):
-        shown = ", ".join(f"{name} {m:.0f}" for name, m in zip(names, median, strict=True))
+        shown = ", ".join(f"{name} {m:.1f}" for name, m in zip(names, median, strict=True))
         warnings.warn(
             f"The groups do not follow each other along the curve (median pseudo-time: {shown}): this order does "
             "not fit the embedding.",

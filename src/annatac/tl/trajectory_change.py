@@ -133,7 +133,7 @@ def trajectory_features(
     Raises
     ------
     InputError
-        No such slot; no counts in X; fewer than 50 cells with a pseudo-time; values that are not finite.
+        No such slot; no counts in X; fewer than 50 cells with a pseudo-time.
     LabelError
         No column ``pseudotime``.
     ConfigError
@@ -339,6 +339,14 @@ def _values(
         found = [str(number) for number in range(values.shape[1])]
     if len(found) != values.shape[1]:
         raise InputError(f"{len(found)} names for {values.shape[1]} columns of obsm['{obsm}'].")
-    if not np.isfinite(values).all():
-        raise InputError(f"obsm['{obsm}'] has values that are not finite.")
-    return values, pd.DataFrame(index=pd.Index([str(name) for name in found]))
+    finite = np.isfinite(values).all(0)
+    if not finite.any():
+        raise InputError(f"Every column of obsm['{obsm}'] has values that are not finite.")
+    if not finite.all():
+        warnings.warn(
+            f"{int((~finite).sum())} of {len(finite)} features of obsm['{obsm}'] have values that are not finite and "
+            "are left out.",
+            AnnatacWarning,
+            stacklevel=3,
+        )
+    return values[:, finite], pd.DataFrame(index=pd.Index([str(name) for name in found])[finite])
