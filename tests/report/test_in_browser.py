@@ -46,6 +46,16 @@ def test_it_opens_without_a_complaint(browser, written, width, height, dark):
     assert pixels == ([27, 31, 38, 255] if dark else [255, 255, 255, 255])
 
 
+def test_a_page_without_map_markers_and_truth_runs_too(browser, fake, tmp_path):
+    from annatac.report import report
+
+    del fake.obsm["X_umap"], fake.obs["sample"]
+    browser.messages.clear()
+    browser.open(report(fake, tmp_path / "r.html", compute_markers=False), dark=True)
+    assert browser.messages == []
+    assert browser.run("document.querySelectorAll('.type:not([hidden])').length") == 1
+
+
 def test_the_map_is_hovered_zoomed_and_coloured(browser, written, fakes):
     browser.open(written)
     x, y, width, height = middle_of_map(browser)

@@ -12,7 +12,14 @@ import pandas as pd
 import pytest
 
 from annatac import keys, tl
-from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, MissingFileError
+from annatac.errors import (
+    AnnatacWarning,
+    ConfigError,
+    InputError,
+    LabelError,
+    MissingDependencyError,
+    MissingFileError,
+)
 from annatac.report import methods, report
 from annatac.report.advice import remarks
 from annatac.report.cells import MISSING, cells_of
@@ -215,12 +222,43 @@ def test_little_is_enough(fake, tmp_path):
     assert "Markers were not asked for." in text
 
 
-def test_a_map_that_is_missing_is_computed_from_the_embedding(fake):
-    pytest.importorskip("scanpy")
-    small = fake[:60].copy()
-    del small.obsm["X_umap"]
-    small.obsm[keys.EMBEDDING] = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
-    layout = layout_of(small)
-    assert layout.xy.shape == (60, 2)
-    assert "15 neighbours" in layout.origin
-    assert "X_umap" not in small.obsm
+def test_a_map_that_is_missing_is_computed_from_the_embedding(fake, monkeypatch):
+    del fake.obsm["X_umap"]
+    fake.obsm[keys.EMBEDDING] = np.random.default_rng(0).normal(size=(600, 5)).astype(np.float32)
+
+    def embed(cells, *, n_neighbors, seed):
+        assert (n_neighbors, seed) == (15, 3)
+        cells.obsm["X_umap"] = cells.obsm[keys.EMBEDDING][:, :2]
+
+    monkeypatch.setattr("annatac.tl.embedding.embed", embed)
+    layout = layout_of(fake, seed=3)
+    np.testing.assert_array_equal(layout.xy, fake.obsm[keys.EMBEDDING][:, :2])
+    assert "15 neighbours, seed 3" in layout.origin
+    assert "X_umap" not in fake.obsm
+
+
+def test_a_map_that_cannot_be_computed_is_left_out_with_the_reason(fake, tmp_path, monkeypatch):
+    fake.obsm[keys.EMBEDDING] = fake.obsm.pop("X_umap")
+
+    def embed(cells, **options):
+        raise MissingDependencyError("A UMAP needs scanpy")
+
+    monkeypatch.setattr("annatac.tl.embedding.embed", embed)
+    with pytest.warns(AnnatacWarning, match="The report has no UMAP: A UMAP needs scanpy"):
+        path = report(fake, tmp_path / "r.html", compute_markers=False)
+    assert 'id="map-canvas"' not in path.read_text()
+
+
+def test_what_the_file_records_is_worded():
+    details = {
+        "classes": np.array(["B", "T"]),
+        "model_id": "abc",
+        "overlap": {"share_of_query_counts_known": np.float64(0.5), "n_shared": np.int64(1200)},
+        "later": {"deeper": {"new_setting": True}},
+    }
+    assert methods.recorded(details) == [
+        ("model", "abc"),
+        ("counts in the model's islands", "50.0%"),
+        ("islands in both", "1,200"),
+        ("new setting", "True"),
+    ]

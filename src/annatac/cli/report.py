@@ -36,7 +36,10 @@ def report(
     genes: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Genes (GTF, GFF3 or BED): the nearest gene of each computed marker."
+            "--genes",
+            "--gtf",
+            metavar="FILE",
+            help="Genes (GTF, GFF3 or BED): the nearest gene of each computed marker.",
         ),
     ] = None,
     no_markers: Annotated[bool, typer.Option("--no-markers", help="Leave computed markers out.")] = False,

@@ -82,6 +82,7 @@ def content_of(
         "evaluation": evaluation,
         "pages": type_pages(cells, colors, markers),
         "markers": markers,
+        "markers_are_cut": markers is not None and sum(markers.n_all.values()) > len(markers.rows),
         "marker_columns": [] if markers is None else [c for c in _MARKER_COLUMNS if c in markers.rows],
         "layout": layout,
         "data": _data(cells, layout, markers, max_cells_drawn, seed),

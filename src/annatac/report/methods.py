@@ -73,22 +73,39 @@ def methods(
     return " ".join(parts)
 
 
-def recorded(details: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return what ``uns['annatac']`` records as rows of name and value; the classes are shown elsewhere."""
+_WORDS = {
+    "annatac_version": "annotated with annatac",
+    "model_id": "model",
+    "calibration": "calibration of confidences",
+    "share_of_query_counts_known": "counts in the model's islands",
+    "share_of_model_islands_measured": "model's islands that were measured",
+    "median_open_known": "known open islands, median cell",
+    "n_shared": "islands in both",
+    "n_query_islands": "islands of the cells",
+    "n_model_islands": "islands of the model",
+    "novelty_threshold": "novel below a probability of",
+    "min_open": "low quality below open islands",
+    "schema_version": "version of the output's slots",
+}
+
+
+def recorded(details: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what ``uns['annatac']`` records as rows of words and value; the classes are shown elsewhere."""
     rows: list[tuple[str, str]] = []
     for name, value in details.items():
         if name == "classes" or (hasattr(value, "shape") and getattr(value, "size", 1) > 20):
             continue
         if isinstance(value, dict):
-            rows += recorded(value, f"{prefix}{name}: ")
+            rows += recorded(value)
         else:
-            rows.append((f"{prefix}{name}".replace("_", " "), _shown(value)))
+            rows.append((_WORDS.get(name, name.replace("_", " ")), _shown(name, value)))
     return rows
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: Any) -> str:
+    value = value.item() if hasattr(value, "item") and getattr(value, "size", 2) == 1 else value
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.1%}" if name.startswith("share_") else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -14,7 +14,16 @@ from annatac.pl.palette import COLORS, NOVEL_COLOR
 from annatac.report.packing import safe_json
 
 STYLES = ("page.css", "parts.css")
-SCRIPTS = ("data.js", "theme.js", "export.js", "map_points.js", "map_pixels.js", "map.js", "table.js", "types.js")
+SCRIPTS = (
+    "data.js",
+    "theme.js",
+    "export.js",
+    "map_points.js",
+    "map_pixels.js",
+    "map.js",
+    "table.js",
+    "types.js",
+)
 DARK_PANEL = (0x1B, 0x1F, 0x26)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,26 +87,29 @@ def report(
     output = Path(output)
     check_writable(output)
     source = "cells in memory"
-    if isinstance(adata, str | Path):
-        source = Path(adata).name
-        adata = read_one(adata, backed=True)
-    cells = cells_of(adata, truth_key=truth_key, sample_key=sample_key)
-    table: MarkerTable | None = None
-    if markers is not None:
-        table = marker_table(markers, n_top=n_markers)
-    elif compute_markers:
-        table = computed_markers(adata, genes=genes, n_top=n_markers)
-    content = content_of(
-        adata,
-        cells,
-        title=title or f"Cell types of {source}",
-        source=source,
-        layout=layout_of(adata, seed=seed),
-        markers=table,
-        max_cells_drawn=max_cells_drawn,
-        seed=seed,
-    )
-    html = page(content)
+    with ExitStack() as files:
+        if isinstance(adata, str | Path):
+            source = Path(adata).name
+            adata = read_one(adata, backed=True)
+            if adata.isbacked:
+                files.callback(adata.file.close)
+        cells = cells_of(adata, truth_key=truth_key, sample_key=sample_key)
+        table: MarkerTable | None = None
+        if markers is not None:
+            table = marker_table(markers, n_top=n_markers)
+        elif compute_markers:
+            table = computed_markers(adata, genes=genes, n_top=n_markers)
+        content = content_of(
+            adata,
+            cells,
+            title=title or f"Cell types of {source}",
+            source=source,
+            layout=layout_of(adata, seed=seed),
+            markers=table,
+            max_cells_drawn=max_cells_drawn,
+            seed=seed,
+        )
+        html = page(content)
     with atomic_path(output) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return output
