@@ -13,9 +13,10 @@ def model_card(artifact: Artifact) -> str:
     judged = "No cell was held out: how accurate it is was not measured."
     if figures:
         judged = (
-            f"On {artifact.metrics['n_held_out']:,} cells held out ({training['held_out']}), by which the best "
-            f"epoch was\n  chosen: accuracy {figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}. Expect "
-            "less on another\n  donor, platform or tissue."
+            f"On {artifact.metrics['n_held_out']:,} cells held out ({training['held_out']}), by which epoch "
+            f"{artifact.metrics['best_epoch']} was\n  chosen (0: as it started): accuracy "
+            f"{figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}. Expect less on\n  another donor, "
+            "platform or tissue."
         )
     n_cells = {name.replace("|", "\\|"): n for name, n in training["cells_per_type"].items()}
     rows = "\n".join(f"| {name} | {n:,} |" for name, n in n_cells.items())

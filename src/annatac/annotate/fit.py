@@ -116,7 +116,7 @@ def finetune(
     fraction = recipe.finetune.validation_fraction
     training, held_out = _split(codes, groups, fraction, seed)
 
-    network = _network(tokens, len(labels.classes), recipe, started, seed)
+    network = new_network(tokens, len(labels.classes), recipe, started, seed)
     where = choose_device(device)
     task = FinetuneTask(
         network.to(where),
@@ -144,7 +144,7 @@ def finetune(
         recipe=recipe,
         island_settings=island_settings(islands, bin_size),
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
-        metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch},
+        metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
         training={
             "n_cells": len(codes),
             "cells_per_type": {name: int(n) for name, n in counts.items()},
@@ -200,9 +200,10 @@ def _with_encoder_of(base: Artifact, recipe: Recipe) -> Recipe:
     return replace(recipe, model=replace(base.network.config, **own))
 
 
-def _network(
+def new_network(
     tokens: sp.csr_matrix, n_types: int, recipe: Recipe, base: Artifact | None, seed: int
 ) -> Network:
+    """Return a network as training starts: drawn by the seed, positions from the cells or from the base."""
     config = recipe.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

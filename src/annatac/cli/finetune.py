@@ -106,6 +106,6 @@ def finetune(
     say(
         f"Trained on {trained['n_cells']:,} cells of {len(annotator.classes)} types. On "
         f"{figures['n_held_out']:,} cells held out ({trained['held_out']}): accuracy {held_out['accuracy']:.3f}, "
-        f"macro-F1 {held_out['macro_f1']:.3f}.\n"
+        f"macro-F1 {held_out['macro_f1']:.3f} (best epoch: {figures['best_epoch']}).\n"
         f"Written: {output} (use it with `annatac annotate QUERY --model {output} -o out.h5ad`)"
     )

@@ -188,7 +188,7 @@ def pretrain(
         classes=[],
         recipe=recipe,
         island_settings=island_settings(islands, bin_size),
-        metrics={"held_out": figures, "n_held_out": n_held, "best_epoch": trained.best_epoch},
+        metrics={"held_out": figures, "n_held_out": n_held, "best_epoch": trained.best_epoch + 1},
         training={"n_cells": adata.n_obs, "seed": seed},
         run_log=(folder / "run.jsonl").read_text(encoding="utf-8"),
         card=_card(universe, adata.n_obs, figures),
