@@ -286,7 +286,9 @@ def _near_their_means(
 
 def _warn_of_disorder(value: npt.NDArray[np.float32], group: npt.NDArray[np.int64], names: list[str]) -> None:
     median = [float(np.nanmedian(value[group == g])) for g in range(len(names))]
-    if any(later <= earlier for earlier, later in pairwise(median)):
+    known = np.isfinite(value)
+    follows = float(np.corrcoef(group[known], ranks(value[known].astype(np.float64)))[0, 1])
+    if follows < 0.5 or any(later <= earlier for earlier, later in pairwise(median)):
         shown = ", ".join(f"{name} {m:.1f}" for name, m in zip(names, median, strict=True))
         warnings.warn(
             f"The groups do not follow each other along the curve (median pseudo-time: {shown}): this order does "
