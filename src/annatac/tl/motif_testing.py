@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import AnnatacWarning, ConfigError, InputError, nearest
+from annatac.errors import AnnatacWarning, InputError, nearest
 from annatac.genome.intervals import intervals_of
+from annatac.io.motif_files import Motif
 from annatac.tl.marker_table import Markers
 from annatac.tl.motif_scanning import motifs_of
-from annatac.tl.rank_sums import false_discovery_rate
+from annatac.tl.motif_similarity import resemble
+from annatac.tl.rank_sums import false_discovery_rate, skewed_tail
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 _GC_BINS, _WIDTH_BINS = 50, 5
 
 
@@ -28,11 +32,9 @@ def motif_enrichment(
     adata: AnnData,
     peaks: Markers | Mapping[str, Sequence[Any]],
     *,
-    background_ratio: int = 4,
     max_fdr: float = 0.05,
     min_log2_enrichment: float = 0.5,
     min_peaks: int = 20,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return which motifs are enriched in each set of peaks, against peaks of the same GC content and width.
 
@@ -43,72 +45,67 @@ def motif_enrichment(
     peaks
         Marker peaks (``annatac.tl.markers``, at its own bounds), or by set (a type) the names of its peaks
         or a bool array over all peaks.
-    background_ratio
-        Background peaks for each peak of the set, as far as there are enough; drawn without replacement from
-        the peaks outside the set, in 50 classes of GC and 5 of width (quantiles).
     max_fdr, min_log2_enrichment
         What ``is_enriched`` means. A fold bound is asked for too since many peaks make trifles significant.
     min_peaks
-        Sets with fewer peaks with sequence are left out, with a warning.
-    seed
-        Seed of the draw, the same for every set.
+        Sets with fewer peaks that can be compared are left out, with a warning.
 
     Returns
     -------
     DataFrame, a row a set and motif, the surest first in each set: cell_type, motif (id), name, n_peaks,
-    n_with, n_background, n_background_with, log2_enrichment (of the shares, half a peak added), p_value
-    (one-sided Fisher: hypergeometric), fdr (Benjamini and Hochberg over the motifs of the set),
-    is_enriched, gc and gc_background (mean shares).
+    n_with (of them, those with a site), n_background, n_expected (with a site, were the set like all peaks
+    of its classes), log2_enrichment, p_value (one-sided), fdr (over the motifs of the set), is_enriched,
+    leader (id of the surest enriched motif of the set that this one resembles: itself where it leads;
+    empty where it is not enriched), gc and gc_background (mean shares, of the background in the set's
+    classes).
 
     Raises
     ------
     InputError
         The peaks were not scanned, a name is no peak, or no set is large enough.
-    """
-    from scipy.stats import hypergeom
 
-    if background_ratio < 1 or min_peaks < 1:
-        raise ConfigError("background_ratio and min_peaks must be 1 or more.")
+    Notes
+    -----
+    Peaks are put in 50 classes of GC by 5 of width (quantiles). Within a class, how many of the set's peaks
+    have a site is hypergeometric if the set is like the others; the test is on the sum over the classes
+    (Cochran-Mantel-Haenszel, with all peaks outside the set: none is drawn by chance). The sum's exact mean,
+    variance and skewness go into a shifted gamma distribution, with a continuity correction. Enrichment is
+    Mantel and Haenszel's ratio of risks, half a peak added to either side. The false discovery rate is
+    Benjamini and Yekutieli's (2001), which holds however the motifs depend on each other, as similar ones do.
+    Peaks in a class without any peak outside the set take no part.
+    """
     motifs = motifs_of(adata)
-    has = adata.varm[keys.MOTIF_HITS].tocsc().astype(bool).tocsr()
+    has = adata.varm[keys.MOTIF_HITS].tocsr().astype(bool).astype(np.float64)
     gc = adata.var[keys.GC].to_numpy(dtype=np.float64)
     stratum = _strata(adata, gc)
     tables, small = [], []
     for name, chosen in _sets(adata, peaks).items():
-        inside = chosen & (stratum >= 0)
+        n_in, n_all, usable = _class_sizes(stratum, chosen)
+        inside = chosen & usable
+        if chosen.any() and not inside.any() and (chosen & (stratum >= 0)).sum() >= min_peaks:
+            raise InputError(f"'{name}' holds every peak of its classes: there is none left to compare with.")
         if inside.sum() < min_peaks:
             small.append(f"'{name}' ({int(inside.sum())})")
             continue
-        random = np.random.default_rng(seed)
-        other = matched_background(stratum, inside, background_ratio, random)
-        if not len(other):
-            raise InputError(f"'{name}' holds every peak: there is none left to compare with.")
-        n_with = np.asarray(has[inside].sum(axis=0)).ravel().astype(np.int64)
-        n_other = np.asarray(has[other].sum(axis=0)).ravel().astype(np.int64)
-        n_in, n_out = int(inside.sum()), len(other)
-        p = np.clip(hypergeom.sf(n_with - 1, n_in + n_out, n_with + n_other, n_in), 0, 1)
-        enrichment = np.log2((n_with + 0.5) / (n_in + 1) / ((n_other + 0.5) / (n_out + 1)))
-        fdr = false_discovery_rate(p)
         table = pd.DataFrame(
-            {
-                "cell_type": name,
-                "motif": [motif.id for motif in motifs],
-                "name": [motif.name for motif in motifs],
-                "n_peaks": n_in,
-                "n_with": n_with,
-                "n_background": n_out,
-                "n_background_with": n_other,
-                "log2_enrichment": enrichment,
-                "p_value": p,
-                "fdr": fdr,
-                "is_enriched": (fdr <= max_fdr) & (enrichment >= min_log2_enrichment),
-                "gc": gc[inside].mean(),
-                "gc_background": gc[other].mean(),
-            }
+            {"cell_type": name, "motif": [m.id for m in motifs], "name": [m.name for m in motifs]}
         )
-        tables.append(
-            table.sort_values(["p_value", "log2_enrichment"], ascending=[True, False], kind="stable")
+        n_with, tested = _stratified(has, stratum, inside, usable & ~inside, n_in, n_all)
+        fdr = false_discovery_rate(tested.p_value, any_dependence=True)
+        table["n_peaks"], table["n_with"] = int(inside.sum()), n_with.astype(np.int64)
+        table["n_background"], table["n_expected"] = int((usable & ~inside).sum()), tested.expected
+        table["log2_enrichment"], table["p_value"], table["fdr"] = tested.log2_ratio, tested.p_value, fdr
+        table["is_enriched"] = (fdr <= max_fdr) & (tested.log2_ratio >= min_log2_enrichment)
+        weight = (n_in / np.maximum(n_all - n_in, 1))[stratum[usable & ~inside]]
+        table["gc"], table["gc_background"] = (
+            gc[inside].mean(),
+            np.average(gc[usable & ~inside], weights=weight),
         )
+        table = table.sort_values(["p_value", "log2_enrichment"], ascending=[True, False], kind="stable")
+        table.insert(
+            int(table.columns.get_indexer(["is_enriched"])[0]) + 1, "leader", _leaders(table, motifs)
+        )
+        tables.append(table)
     if not tables:
         raise InputError(
             f"No set has {min_peaks} peaks or more: {', '.join(small[:5]) or 'there is no set'}."
@@ -122,27 +119,85 @@ def motif_enrichment(
     return pd.concat(tables, ignore_index=True)
 
 
-def matched_background(
-    stratum: npt.NDArray[np.int64], inside: Bools, ratio: int, random: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Return peaks outside the set, of the same classes, as many times the set's as all classes allow.
+class StratifiedTest(NamedTuple):
+    """One number a motif (float64): one-sided p-value, log2 ratio of risks, expected peaks with a site."""
 
-    The ratio is the largest (up to ``ratio``) at which 99 % of the wanted peaks exist, so that the classes keep
-    their shares; what a class lacks is left out.
+    p_value: Floats
+    log2_ratio: Floats
+    expected: Floats
+
+
+def stratified_test(n_with: Floats, all_with: Floats, n_in: Floats, n_all: Floats) -> StratifiedTest:
+    """Return whether motifs are more frequent in a set than in its classes, the classes held apart.
+
+    Parameters
+    ----------
+    n_with, all_with
+        Peaks with a site, of the set and of set and background together, float64 (classes, motifs).
+    n_in, n_all
+        Peaks of the set, and of set and background, float64 (classes,).
     """
-    n_strata = int(stratum.max()) + 1
-    wanted = np.bincount(stratum[inside], minlength=n_strata)
-    free = ~inside & (stratum >= 0)
-    available = np.bincount(stratum[free], minlength=n_strata)
-    tried = np.linspace(ratio, 0.05, 80)
-    fits = [np.minimum(wanted * r, available).sum() >= 0.99 * (wanted * r).sum() for r in tried]
-    r = float(tried[int(np.argmax(fits))]) if any(fits) else float(tried[-1])
-    order = random.permutation(np.flatnonzero(free))
-    order = order[np.argsort(stratum[order], kind="stable")]
-    first = np.concatenate([[0], np.cumsum(available)])[:-1]
-    rank = np.arange(len(order)) - first[stratum[order]]
-    take = np.minimum(np.rint(wanted * r).astype(np.int64), available)
-    return np.sort(order[rank < take[stratum[order]]])
+    n, m = n_in[:, None], all_with
+    total = n_all[:, None]
+    expected = (n * m / total).sum(axis=0)
+    product = n * m * (total - n) * (total - m)
+    variance = (product / (total**2 * np.maximum(total - 1, 1))).sum(axis=0)
+    bent = product * (total - 2 * n) * (total - 2 * m)
+    third = (bent / (total**3 * np.maximum((total - 1) * (total - 2), 1))).sum(axis=0)
+    observed = n_with.sum(axis=0)
+    varies = variance > 1e-12
+    spread = np.sqrt(np.where(varies, variance, 1))
+    z = (observed - 0.5 - expected) / spread
+    p_value = np.where(varies, np.clip(skewed_tail(z, np.ones_like(z), third / spread**3), 0, 1), 1.0)
+    above = (n_with * (total - n) / total).sum(axis=0)
+    below = ((m - n_with) * n / total).sum(axis=0)
+    return StratifiedTest(p_value, np.log2((above + 0.5) / (below + 0.5)), expected)
+
+
+def _class_sizes(stratum: npt.NDArray[np.int64], chosen: Bools) -> tuple[Floats, Floats, Bools]:
+    """Return by class the peaks of the set and all peaks, and which peaks lie in a class with both."""
+    known = stratum >= 0
+    n_classes = int(stratum.max(initial=-1)) + 1
+    n_in = np.bincount(stratum[known & chosen], minlength=n_classes).astype(np.float64)
+    n_all = np.bincount(stratum[known], minlength=n_classes).astype(np.float64)
+    both = np.append((n_in > 0) & (n_in < n_all), False)  # class -1 is the last
+    return n_in, n_all, both[stratum]
+
+
+def _stratified(
+    has: sp.csr_matrix,
+    stratum: npt.NDArray[np.int64],
+    inside: Bools,
+    outside: Bools,
+    n_in: Floats,
+    n_all: Floats,
+) -> tuple[Floats, StratifiedTest]:
+    """Return the set's peaks with a site, by motif, and their test."""
+    used = (n_in > 0) & (n_in < n_all)
+    place = np.cumsum(used) - 1
+    counts = []
+    for mask in (inside, outside):
+        at = np.flatnonzero(mask)
+        member = sp.csr_matrix(
+            (np.ones(len(at)), (place[stratum[at]], at)), shape=(int(used.sum()), len(stratum))
+        )
+        counts.append((member @ has).toarray())
+    return counts[0].sum(axis=0), stratified_test(counts[0], counts[0] + counts[1], n_in[used], n_all[used])
+
+
+def _leaders(table: pd.DataFrame, motifs: Sequence[Motif]) -> list[str]:
+    """Return for each row of a set, the surest first, the id of the leading motif that it resembles."""
+    by_id = {motif.id: motif for motif in motifs}
+    enriched = table.loc[table["is_enriched"], "motif"].tolist()
+    alike = resemble([by_id[i] for i in enriched])
+    leading: list[int] = []
+    leader: dict[str, str] = {}
+    for row, motif in enumerate(enriched):
+        before = [other for other in leading if alike[row, other]]
+        if not before:
+            leading.append(row)
+        leader[motif] = enriched[before[0]] if before else motif
+    return [leader.get(motif, "") for motif in table["motif"]]
 
 
 def _strata(adata: AnnData, gc: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -135,11 +135,11 @@ def _test(moments: Floats, n_entries: npt.NDArray[np.int64], is_in: npt.NDArray[
     third = n_in * n_out * (n_out - n_in) / (n * (n - 1) * max(n - 2, 1)) * cubes
     away = u - n_in * n_out / 2
     z = np.sign(away) * (np.abs(away) - 0.5) / spread
-    p_value = np.where(varies, np.minimum(2 * _tail(z, np.sign(away), third / spread**3), 1), 1.0)
+    p_value = np.where(varies, np.minimum(2 * skewed_tail(z, np.sign(away), third / spread**3), 1), 1.0)
     return RankSums(p_value, u / (n_in * n_out), n_open_in / n_in, (n_entries - n_open_in) / n_out)
 
 
-def _tail(z: Floats, side: Floats, skewness: Floats) -> Floats:
+def skewed_tail(z: Floats, side: Floats, skewness: Floats) -> Floats:
     """Return the chance of a value beyond z, on its side, by a gamma distribution of that skewness."""
     skewness = skewness * side  # as seen from the side of z
     z = z * side
@@ -153,13 +153,18 @@ def _tail(z: Floats, side: Floats, skewness: Floats) -> Floats:
     return tail
 
 
-def false_discovery_rate(p_value: Floats) -> Floats:
-    """Return Benjamini and Hochberg's adjusted p-values (1995); NaN stays NaN and is not counted."""
+def false_discovery_rate(p_value: Floats, *, any_dependence: bool = False) -> Floats:
+    """Return Benjamini and Hochberg's adjusted p-values (1995); NaN stays NaN and is not counted.
+
+    With ``any_dependence`` those of Benjamini and Yekutieli (2001), which hold however the tests depend on each
+    other: larger by ``1 + 1/2 + ... + 1/m``.
+    """
     adjusted = np.full(p_value.shape, np.nan)
     known = np.flatnonzero(~np.isnan(p_value))
     if len(known):
         order = known[np.argsort(p_value[known])]
-        scaled = p_value[order] * len(order) / np.arange(1, len(order) + 1)
+        rank = np.arange(1, len(order) + 1)
+        scaled = p_value[order] * len(order) / rank * ((1 / rank).sum() if any_dependence else 1)
         adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
     return adjusted
 
