@@ -18,6 +18,7 @@ from annatac.cli import (
     finetune,
     footprints,
     markers,
+    motifs,
     plot,
     prepare,
     pretrain,
@@ -74,6 +75,7 @@ app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
 app.command(rich_help_panel=_BIOLOGY)(markers.markers)
 app.command(rich_help_panel=_BIOLOGY)(elements.elements)
 app.command(rich_help_panel=_BIOLOGY)(conditions.conditions)
+app.command(rich_help_panel=_BIOLOGY)(motifs.motifs)
 app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
 app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)
 app.command(rich_help_panel=_BIOLOGY)(trajectory.trajectory)

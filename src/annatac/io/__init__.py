@@ -10,6 +10,8 @@ _FUNCTIONS = {
     "read_labels": "annatac.io.labels",
     "write_annotated": "annatac.io.write",
     "cell_barcodes": "annatac.io.barcodes",
+    "read_motifs": "annatac.io.motif_files",
+    "choose_motifs": "annatac.io.motif_files",
     "atomic_path": "annatac.io.atomic",
     "atomic_dir": "annatac.io.atomic",
 }

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "motifs": "sequence_motifs",
     "explain": "explaining",
     "trajectory": "ordering",
     "conditions": "differences",
