@@ -189,7 +189,7 @@ def test_weights_that_do_not_fit(broken):
     forge(broken, model={**config["model"], "width": 16})
     refused(broken, "model.safetensors", r"does not fit its config.json.*instead of")
     forge(broken, model={**config["model"], "wide": False})
-    refused(broken, "model.safetensors", r"foreign \['wide.bias'")
+    refused(broken, "model.safetensors", r"foreign \['readout.bias'")
     forge(broken, model={**config["model"], "colour": 1})
     refused(broken, "config.json", "unknown key 'colour'")
 

@@ -78,18 +78,21 @@ def test_validation_figures(tokens, debug, monitor):
     held = task.held_out
     with torch.no_grad():
         batch = collate(cells, held)
-        logits = task.network(batch, task.tables.scores(batch, held)).logits_BC
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels[held]))
+        output = task.network(batch, task.tables.scores(batch, held))
+    logits, targets = output.logits_BC, torch.from_numpy(labels[held])
+    loss = torch.nn.functional.cross_entropy(logits, targets)
+    embedding_loss = torch.nn.functional.cross_entropy(output.readout_BC, targets)
     guess = logits.argmax(1).numpy()
     assert figures["loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert figures["embedding_loss"] == pytest.approx(float(embedding_loss), rel=1e-5)
     assert figures["accuracy"] == pytest.approx((guess == labels[held]).mean())
     assert figures["macro_f1"] == pytest.approx(f1_score(labels[held], guess, average="macro"))
     score = {
         "accuracy": figures["accuracy"],
         "accuracy+macro_f1": figures["accuracy"] + figures["macro_f1"],
-        "loss": -figures["loss"],
+        "loss": -figures["loss"] - figures["embedding_loss"],
     }[monitor]
-    assert figures["score"] == score
+    assert figures["score"] == pytest.approx(score)
 
 
 def test_every_training_cell_once_an_epoch_and_no_other(tokens, debug):

@@ -17,10 +17,14 @@ from annatac.model.wide import WidePath
 
 @dataclass(frozen=True)
 class Output:
-    """Logits of the types (B, C) and the cell's vector (B, embedding width), both float32."""
+    """Logits of the types (B, C) and the cell's vector (B, embedding width), both float32.
+
+    ``readout_BC``: the logits that the vector alone gives, where there is a wide path beside it.
+    """
 
     logits_BC: Tensor
     embedding_BD: Tensor
+    readout_BC: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -43,7 +47,11 @@ class Network(nn.Module):
         self.mask_head = MaskHead(config)
         self.head = CNNHead(n_islands, n_types, config) if n_types else None
         self.wide = WidePath(n_islands, n_types) if n_types and config.wide else None
+        self.readout: nn.Linear | None = None
         if self.head is not None and self.wide is not None:
+            # in training the cell's vector must also name the type by itself: a correction of the wide path
+            # alone would leave in it little of what the wide path knows
+            self.readout = nn.Linear(config.head_hidden[-1], n_types)
             # the encoder starts as a correction of nothing to what the wide path says
             nn.init.zeros_(self.head.types.weight)
             nn.init.zeros_(self.head.types.bias)
@@ -56,7 +64,8 @@ class Network(nn.Module):
         logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens)
         if self.wide is not None:
             logits_BC = logits_BC + self.wide(batch, wide_scores)
-        return Output(logits_BC, embedding_BD)
+        readout_BC = None if self.readout is None else self.readout(embedding_BD)
+        return Output(logits_BC, embedding_BD, readout_BC)
 
     def openness_logits(self, batch: TokenBatch) -> Tensor:
         """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept."""

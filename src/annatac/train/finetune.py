@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from annatac.config import FinetuneConfig
 from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches, thinned
-from annatac.model.network import Network
+from annatac.model.network import Network, Output
 from annatac.train.wide import WideTables, fit_wide, start_gate
 
 
@@ -92,45 +92,54 @@ class FinetuneTask:
         )
 
     def loss(self, rows: Rows, epoch: int) -> Tensor:
-        """Return the weighted cross-entropy of thinned cells."""
+        """Return the weighted cross-entropy of thinned cells, plus that of the vector's own readout."""
         keep = thinned(self.tokens, rows, most=self.config.thinning, seed=self.seed, epoch=epoch)
-        logits = self._logits(rows, keep)
-        return nn.functional.cross_entropy(
-            logits,
-            self.targets[rows].to(self.device),
-            weight=self.class_weights.to(self.device),
-            label_smoothing=self.config.label_smoothing,
+        loss = nn.CrossEntropyLoss(
+            self.class_weights.to(self.device), label_smoothing=self.config.label_smoothing
         )
+        targets = self.targets[rows].to(self.device)
+        return torch.stack([loss(logits, targets) for logits in self._logits(rows, keep)]).sum()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return loss, accuracy and macro-F1 of the held-out cells; the recipe says which is the score."""
+        """Return loss, accuracy and macro-F1 of the held-out cells; the recipe says which is the score.
+
+        Where there is a wide path, ``embedding_loss`` is that of the vector's own readout, and counts in the
+        score ``loss``: an epoch is not the best as long as the vectors say nothing.
+        """
         if len(self.held_out) == 0:
             return {}
         self.network.eval()
         n_tokens = self.network.n_tokens(self.n_open[self.held_out])
-        logits = torch.zeros(len(self.held_out), self.network.n_types)
+        n_outputs = 1 if self.network.readout is None else 2
+        outputs = torch.zeros(n_outputs, len(self.held_out), self.network.n_types)
         for chosen in in_order_of_depth(n_tokens, batch_size=256):
-            logits[chosen] = self._logits(self.held_out[chosen], None).float().cpu()
+            for output, found in zip(outputs, self._logits(self.held_out[chosen], None), strict=True):
+                output[chosen] = found.float().cpu()
+        logits, targets = outputs[0], self.targets[self.held_out]
+        losses = [float(nn.functional.cross_entropy(output, targets)) for output in outputs]
         truth = self.labels[self.held_out]
         guess = logits.argmax(1).numpy()
         figures = {
-            "loss": float(nn.functional.cross_entropy(logits, self.targets[self.held_out])),
+            "loss": losses[0],
             "accuracy": float((guess == truth).mean()),
             "macro_f1": float(f1_score(truth, guess, average="macro", zero_division=0)),
         }
+        if n_outputs == 2:
+            figures["embedding_loss"] = losses[1]
         figures["score"] = {
             "accuracy": figures["accuracy"],
             "accuracy+macro_f1": figures["accuracy"] + figures["macro_f1"],
-            "loss": -figures["loss"],
+            "loss": -sum(losses),
         }[self.config.monitor]
         return figures
 
-    def _logits(self, rows: Rows, keep: npt.NDArray[np.bool_] | None) -> Tensor:
+    def _logits(self, rows: Rows, keep: npt.NDArray[np.bool_] | None) -> list[Tensor]:
+        """Return the types' logits and, where there is a wide path, those of the vector's readout."""
         batch = collate(self.tokens, rows, keep)
         scores = None if self.tables is None else self.tables.scores(batch, rows).to(self.device)
-        logits: Tensor = self.network(batch.to(self.device), scores).logits_BC
-        return logits
+        output: Output = self.network(batch.to(self.device), scores)
+        return [output.logits_BC] if output.readout_BC is None else [output.logits_BC, output.readout_BC]
 
 
 def class_weights(labels: npt.NDArray[np.integer], n_types: int, how: str) -> Tensor:
