@@ -117,6 +117,26 @@ def test_p_values_are_those_of_all_words():
     assert chance[score >= threshold - 1].sum() > 0.01 or (score != threshold - 1).all()
 
 
+def test_a_motif_too_short_for_the_p_value_gets_its_best_sites(tmp_path):
+    bases = np.random.default_rng(11).integers(0, 4, 6000)
+    fasta = write_fasta(tmp_path / "g.fa", {"chr1": bases})
+    adata = peaks_at([0, 3000], 3000)
+    word = [0, 1, 1, 2, 3, 0]  # 4^-6 = 2.4e-4
+    short, vague = (
+        Motif(id=n, name=n, counts=np.eye(4)[w] * 20 + 1e-9) for n, w in (("short", word), ("vague", [0, 3]))
+    )
+    with pytest.warns(AnnatacWarning) as record:
+        tl.motif_scan(adata, [short, vague], fasta, background="even")
+    told = [str(warning.message) for warning in record]
+    assert any("1 of 2 motifs are too short" in text and "(short): their best sites" in text for text in told)
+    assert any("(vague): they get no site" in text for text in told)
+    hits = adata.varm[keys.MOTIF_HITS].toarray().sum(axis=0)
+    text = "".join("ACGT"[b] for b in bases)
+    n_sites = sum(text[i : i + 6] in ("ACCGTA", "TACGGT") for i in range(5995) if not 2995 <= i + 0 < 3000)
+    assert hits.tolist() == [n_sites, 0]
+    assert n_sites > 0
+
+
 def test_search_finds_what_plain_loops_find():
     rng = np.random.default_rng(2)
     widths = (4, 6, 8, 9, 13, 17, 26)

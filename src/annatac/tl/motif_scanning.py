@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,19 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import ConfigError, InputError
+from annatac.errors import AnnatacWarning, ConfigError, InputError
 from annatac.genome.assemblies import is_known
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.intervals import intervals_of
 from annatac.io.motif_files import JASPAR, Motif, read_motifs
-from annatac.tl.motif_scores import PSEUDOCOUNT, STEPS_PER_BIT, ScoreTable, score_table, strand_symmetric
+from annatac.tl.motif_scores import (
+    PSEUDOCOUNT,
+    RARE,
+    STEPS_PER_BIT,
+    ScoreTable,
+    score_table,
+    strand_symmetric,
+)
 from annatac.tl.motif_search import Hits, Searcher
 from annatac.tl.peak_sequences import PeakSequences, read_sequences
 
@@ -54,7 +62,8 @@ def motif_scan(
     genome
         Assembly that the FASTA is held against, by default ``uns['genome']``.
     p_value
-        A site is a position with at most this chance under the background, each strand by itself.
+        A site is a position with at most this chance under the background, each strand by itself. Motifs too
+        short for it (7 bp have 4^-7 = 6e-5 at best: GATA1, TCF7) get their best sites, and a warning says so.
     background
         Frequencies of A, C, G, T: those of the ``'peaks'``, ``'even'``, or four numbers; made the same on
         both strands.
@@ -81,7 +90,7 @@ def motif_scan(
     )
     _check_p_value(p_value)
     adata = adata.copy() if copy else adata
-    searcher = Searcher([score_table(motif, q) for motif in chosen], p_value)
+    searcher = Searcher(_score_tables(chosen, q, p_value), p_value)
     peaks, columns = [], []
     for peak, hits in _search(searcher, sequences):
         site = np.unique(
@@ -137,7 +146,7 @@ def motif_sites(
     chosen, sequences, q = _prepare(table, motifs, fasta, names, stated, background)
     _check_p_value(p_value)
     assert table is not None
-    tables = [score_table(motif, q) for motif in chosen]
+    tables = _score_tables(chosen, q, p_value)
     parts = [
         _site_rows(peak, hits, table, sequences, chosen, tables)
         for peak, hits in _search(Searcher(tables, p_value), sequences)
@@ -246,6 +255,23 @@ def _prepare(
         if frequencies.shape != (4,) or not (frequencies > 0).all():
             raise ConfigError(f"background is {background}; expected 4 positive frequencies: A, C, G, T.")
     return chosen, sequences, strand_symmetric(frequencies)
+
+
+def _score_tables(motifs: list[Motif], q: npt.NDArray[np.float64], p_value: float) -> list[ScoreTable]:
+    """Return the scores; a warning names motifs whose best site is more likely than ``p_value``."""
+    tables = [score_table(motif, q) for motif in motifs]
+    short = [m for m, table in zip(motifs, tables, strict=True) if p_value < table.best_p_value <= RARE]
+    none = [m for m, table in zip(motifs, tables, strict=True) if table.best_p_value > max(p_value, RARE)]
+    for found, what in ((short, "their best sites are taken"), (none, "they get no site")):
+        if found:
+            shown = ", ".join(motif.name for motif in found[:5]) + (", ..." if len(found) > 5 else "")
+            warnings.warn(
+                f"{len(found)} of {len(motifs)} motifs are too short or vague for a site of p <= {p_value:g} "
+                f"({shown}): {what}.",
+                AnnatacWarning,
+                stacklevel=3,
+            )
+    return tables
 
 
 def _check_p_value(p_value: float) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from annatac.io.motif_files import Motif
 
 STEPS_PER_BIT = 100  # scores are rounded to a hundredth of a bit in each column
+RARE = 1e-3  # the best site of a short motif counts if it is this unlikely: 4^-5, five certain bases
 PSEUDOCOUNT = 0.8  # in all, a column; motifmatchr's and TFBSTools' choice
 
 Ints = npt.NDArray[np.int64]
@@ -34,6 +35,22 @@ class ScoreTable:
     def threshold(self, p_value: float) -> int:
         """Return the lowest score whose p-value is at most ``p_value``; one above the best if none is."""
         return self.lowest + int(np.count_nonzero(self.tail > p_value))
+
+    def site_threshold(self, p_value: float) -> int:
+        """Return :meth:`threshold`, or the best score where no site is so unlikely and the best still is rare."""
+        return (
+            min(self.threshold(p_value), self.best) if self.best_p_value <= RARE else self.threshold(p_value)
+        )
+
+    @property
+    def best(self) -> int:
+        """The highest score."""
+        return int(self.scores.max(axis=1).sum())
+
+    @property
+    def best_p_value(self) -> float:
+        """The chance of the highest score."""
+        return float(self.tail[self.best - self.lowest])
 
 
 def score_table(

@@ -54,15 +54,16 @@ class Searcher:
     tables
         Scores of the motifs.
     p_value
-        A site's p-value is at most this.
+        A site's p-value is at most this; the best sites of a motif too short for it are taken where they
+        are rare (``ScoreTable.site_threshold``).
     """
 
     def __init__(self, tables: Sequence[ScoreTable], p_value: float):
         self.longest = max(len(table.scores) for table in tables)
         by_parts: dict[int, list[tuple[int, int, npt.NDArray[np.int64], int]]] = {}
         for number, table in enumerate(tables):
-            threshold = table.threshold(p_value)
-            if threshold > int(table.scores.max(axis=1).sum()):
+            threshold = table.site_threshold(p_value)
+            if threshold > table.best:
                 continue  # too little information for any site to reach the p-value
             n_parts = -(-max(len(table.scores), _K) // _PART)
             for strand, scores in ((1, table.scores), (-1, table.scores[::-1, ::-1])):
