@@ -44,6 +44,8 @@ def test_folders_are_the_stated_the_sibling_and_the_cache(tmp_path, monkeypatch)
 def test_unknown_name_gives_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'granja2019_bmmc_d6t1'"):
         datasets.path("granja2019_bmmc")
+    with pytest.raises(ConfigError, match="Did you mean 'granja2019_bmmc_d6t1'"):
+        datasets.path("Granja")
 
 
 def test_a_chain_has_no_content_to_load(tmp_path, monkeypatch):

@@ -62,5 +62,8 @@ class AnnatacWarning(UserWarning):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not close and len(name) >= 3:  # a part of a long name: 'granja' of 'granja2019_bmmc_d6t1'
+        close = [whole for whole in names if name.lower() in whole.lower()]
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from annatac import datasets, keys
+from annatac.cli.terminal import counted
 from annatac.model import artifact
 from annatac.train.finetune import FinetuneTask
 
@@ -207,6 +208,16 @@ def test_embed(run, annotated, outputs, monkeypatch):
     assert cells.obsm["X_umap"].shape == (120, 2)
     assert (cells.X != source.X).nnz == 0
     assert cells.obs.equals(source.obs)
+    assert "Added obsm['X_umap'] to the cells." in done.out
+    clustered = run("embed", annotated, "-o", out, "--leiden", 1)
+    assert "Added obsm['X_umap'] and obs['leiden'] to the cells." in clustered.out
+
+
+def test_few_and_many_labels_are_counted():
+    assert counted({f"T{i}": 1 for i in range(13)}).splitlines()[-1].endswith(" T12")
+    lines = counted({f"T{i}": 2 for i in range(14)}).splitlines()
+    assert len(lines) == 13
+    assert lines[-1].split() == ["4", "14.3%", "in", "2", "more", "types"]
 
 
 def test_datasets(run, monkeypatch, tmp_path):

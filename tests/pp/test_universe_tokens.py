@@ -206,8 +206,10 @@ def test_profile_of_a_query():
     shuffled = np.random.default_rng(3).permutation(2000)
     with pytest.raises(AssemblyError, match="The query does not look like hg38: over 2,000 shared islands"):
         check_profile(_profiled(seed=1, order=shuffled), universe)
-    with pytest.raises(AssemblyError, match="The query is on hg19, the model on hg38"):
+    with pytest.raises(AssemblyError, match=r"The query is on hg19, the model on hg38.*not the islands\).$"):
         check_profile(_profiled(genome="GRCh37"), universe)
+    with pytest.raises(AssemblyError, match=r"on worm, the model on hg38.*goes by the name of that file"):
+        check_profile(_profiled(genome="/data/worm.chrom.sizes"), universe)
     some = np.random.default_rng(3).permutation(2000)
     half = np.where(np.arange(2000) < 200, np.arange(2000), some)
     with pytest.warns(AnnatacWarning, match="Check the assembly of the query"):

@@ -65,9 +65,9 @@ def embed(
         sample_key=sample_key,
         seed=seed,
     )
-    added = " and obsm['X_tsne']" if tsne else ""
+    added = ["obsm['X_umap']", *(["obsm['X_tsne']"] if tsne else []), *(["obs['leiden']"] if leiden else [])]
     also = f", {plot}" if plot is not None else ""
-    say(f"Added obsm['X_umap']{added} to the cells.\nWritten: {written}{also}")
+    say(f"Added {' and '.join(added)} to the cells.\nWritten: {written}{also}")
 
 
 @app.command()

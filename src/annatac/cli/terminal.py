@@ -49,6 +49,7 @@ def cells_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
 def counted(counts: Mapping[str, int], *, most: int = 12) -> str:
     """Return names with their cells, one a line, the most frequent first."""
     total = max(sum(counts.values()), 1)
+    most = len(counts) if len(counts) == most + 1 else most  # a line for the last one says more than '1 more'
     lines = [f"  {n:>9,}  {n / total:>6.1%}  {name}" for name, n in list(counts.items())[:most]]
     if len(counts) > most:
         rest = sum(list(counts.values())[most:])

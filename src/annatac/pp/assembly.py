@@ -23,6 +23,11 @@ from annatac.pp.universe import Universe
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_OWN_GENOME = (
+    " If the two are one genome, give its chromosome lengths under the model's name: a genome of your own goes "
+    "by the name of that file."
+)
+
 
 def check_genome(
     adata: AnnData, *, genome: str | None = None, genes_by_assembly: GeneTables | None = None
@@ -69,10 +74,11 @@ def check_profile(islands: AnnData, universe: Universe) -> ProfileCorrelation:
     """
     query = Universe.from_islands(islands)
     if query.genome and universe.genome and query.genome != universe.genome:
+        own = "" if is_known(query.genome) and is_known(universe.genome) else _OWN_GENOME
         raise AssemblyError(
             f"The query is on {query.genome}, the model on {universe.genome}. Take a model for "
             f"{query.genome}, or map the query to {universe.genome} (lift the peaks or fragments, not the "
-            "islands)."
+            f"islands).{own}"
         )
     at = universe.index_of(query.names)
     known = at >= 0
