@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -140,7 +140,7 @@ def trajectory_pairs(
 
 def _draw(
     ax: Axes, features: TrajectoryFeatures, rows: pd.Index, names: np.ndarray, n_names: int, *, side: str
-):  # type: ignore[no-untyped-def]
+) -> Any:
     z = features.z_scores(rows)
     step = float(features.time[1] - features.time[0]) / 2
     extent = (float(features.time[0]) - step, float(features.time[-1]) + step, len(z) - 0.5, -0.5)

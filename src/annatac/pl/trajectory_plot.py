@@ -54,10 +54,18 @@ def trajectory(
         raise InputError(f"No cell has a pseudo-time in obs['{pseudotime}'].")
     ax = axes_or_new(ax, 6.0, 4.8)
     size = float(np.clip(12000 / max(len(xy), 1), 1.0, 14.0))
-    ax.scatter(*xy[~known].T, s=size, color=MISSING_COLOR, linewidths=0, rasterized=True)
+    ax.scatter(xy[~known, 0], xy[~known, 1], s=size, color=MISSING_COLOR, linewidths=0, rasterized=True)
     order = np.random.default_rng(0).permutation(np.flatnonzero(known))
     points = ax.scatter(
-        *xy[order].T, s=size, c=value[order], cmap="viridis", vmin=0, vmax=100, linewidths=0, rasterized=True
+        xy[order, 0],
+        xy[order, 1],
+        s=size,
+        c=value[order],
+        cmap="viridis",
+        vmin=0,
+        vmax=100,
+        linewidths=0,
+        rasterized=True,
     )
     settings = adata.uns.get(pseudotime, {})
     if settings.get("method") != "diffusion":

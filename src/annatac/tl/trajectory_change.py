@@ -339,7 +339,7 @@ def _values(
         found = [str(number) for number in range(values.shape[1])]
     if len(found) != values.shape[1]:
         raise InputError(f"{len(found)} names for {values.shape[1]} columns of obsm['{obsm}'].")
-    finite = np.isfinite(values).all(0)
+    finite = np.asarray(np.isfinite(values).all(axis=0))
     if not finite.any():
         raise InputError(f"Every column of obsm['{obsm}'] has values that are not finite.")
     if not finite.all():
