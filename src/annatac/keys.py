@@ -38,7 +38,9 @@ EMBEDDING = "X_annatac"  # obsm
 UNS = "annatac"  # uns
 
 # written by trajectory and diffusion_pseudotime
-PSEUDOTIME = "annatac_pseudotime"  # obs: 0 to 100, NaN for cells off the trajectory; uns: curve, order, parameters
+PSEUDOTIME = (
+    "annatac_pseudotime"  # obs: 0 to 100, NaN for cells off the trajectory; uns: curve, order, parameters
+)
 
 NOVEL_LABEL = "Novel_cell_type"  # value of obs[LABEL]
 REASONS = ("", "novel", "ambiguous", "low_quality", "doublet")

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import annatac
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, MissingFileError
-from annatac.pp.reading import sample_names, join_samples
+from annatac.pp.reading import join_samples, sample_names
 
 
 def _write(path, x, names, *, genome="hg38", obs=None):
