@@ -104,8 +104,9 @@ class FinetuneTask:
     def validate(self) -> dict[str, float]:
         """Return loss, accuracy and macro-F1 of the held-out cells; the recipe says which is the score.
 
-        Where there is a wide path, ``embedding_loss`` is that of the vector's own readout, and counts in the
-        score ``loss``: an epoch is not the best as long as the vectors say nothing.
+        ``loss`` is what is trained, without class weights. Where there is a wide path it includes
+        ``embedding_loss``, that of the vector's own readout: an epoch is not the best as long as the vectors
+        say nothing.
         """
         if len(self.held_out) == 0:
             return {}
@@ -121,7 +122,7 @@ class FinetuneTask:
         truth = self.labels[self.held_out]
         guess = logits.argmax(1).numpy()
         figures = {
-            "loss": losses[0],
+            "loss": sum(losses),
             "accuracy": float((guess == truth).mean()),
             "macro_f1": float(f1_score(truth, guess, average="macro", zero_division=0)),
         }
@@ -130,7 +131,7 @@ class FinetuneTask:
         figures["score"] = {
             "accuracy": figures["accuracy"],
             "accuracy+macro_f1": figures["accuracy"] + figures["macro_f1"],
-            "loss": -sum(losses),
+            "loss": -figures["loss"],
         }[self.config.monitor]
         return figures
 
