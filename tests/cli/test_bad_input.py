@@ -305,6 +305,17 @@ def test_usage_errors(run, refused, inputs, model):
     refused("not annotated", "evaluate", inputs / "query.h5ad", "--truth", "cell_type", output="")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("out.foo", "the ending '.foo' is no kind"), ("out", "no ending")]
+)
+def test_pictures_of_no_known_kind(refused, annotated, outputs, tmp_path, name, words):
+    truth = ["--truth", "cell_type"]
+    refused(words, "plot", "confusion", annotated, *truth, output=name)
+    scores = outputs / "scores.json"
+    refused(words, "evaluate", annotated, *truth, "--json", scores, "--plot", outputs / name, output="")
+    refused(words, "embed", annotated, "--plot", outputs / name)
+
+
 # --- outputs -------------------------------------------------------------------------------------------------
 
 

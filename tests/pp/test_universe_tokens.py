@@ -216,6 +216,18 @@ def test_profile_of_a_query():
         check_profile(_profiled(seed=1, order=half), universe)
 
 
+def test_chromosomes_without_a_count_say_nothing_of_the_assembly():
+    mean = np.random.default_rng(7).gamma(1.0, 0.5, 2000)
+    names = [f"chr{i % 20 + 1}:{i // 20 * 5000 + 2000}-{i // 20 * 5000 + 2500}" for i in range(2000)]
+    x = np.random.default_rng(0).poisson(mean, (50, 2000))
+    universe = Universe.from_islands(peak_islands(_cells(x, names, uns={"genome": "hg38"})))
+    x = np.random.default_rng(1).poisson(mean, (50, 2000))
+    x[:, [i for i, name in enumerate(names) if not name.startswith(("chr3:", "chr4:"))]] = 0
+    match = check_profile(peak_islands(_cells(x, names, uns={"genome": "hg38"})), universe)
+    assert match.n_islands == 200
+    assert match.r > 0.5
+
+
 def test_stated_genome_of_cells(reference):
     assert check_genome(reference).stated == "hg38"
     reference.uns["genome"] = "danRer11"  # no lengths are known: nothing to compare with

@@ -11,6 +11,7 @@ from annatac.errors import ConfigError, nearest
 from annatac.io.atomic import atomic_path, check_writable
 from annatac.io.read import read_one
 from annatac.io.write import write_annotated
+from annatac.pl.canvas import check_picture
 
 if TYPE_CHECKING:
     from annatac.benchmark.evaluate import Evaluation
@@ -45,6 +46,8 @@ def evaluate(
     for output in (json_path, plot_path):
         if output is not None:
             check_writable(output)
+    if plot_path is not None:
+        check_picture(plot_path)
     evaluation = judge(read_one(path, backed=True), truth, by=by)
     if json_path is not None:
         write_json(evaluation.to_dict(), json_path)
@@ -80,6 +83,8 @@ def embed(
     for file in (output, plot_path):
         if file is not None:
             check_writable(file)
+    if plot_path is not None:
+        check_picture(plot_path)
     adata = read_one(path, backed=True)
     if sample_key is None and keys.SAMPLE in adata.obs:
         sample_key = keys.SAMPLE
@@ -117,6 +122,7 @@ def plot(
     if kind in ("confusion", "sankey") and truth is None:
         raise ConfigError(f"The {kind} plot compares with true types: name their column with --truth.")
     check_writable(output)
+    check_picture(output)
     from annatac import pl
 
     if kind == "training":

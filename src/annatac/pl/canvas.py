@@ -5,12 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annatac.errors import MissingDependencyError
+from annatac.errors import ConfigError, MissingDependencyError
 from annatac.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".eps", ".ps")
+
+
+def check_picture(path: str | Path) -> None:
+    """Refuse the name of a picture whose ending tells no format.
+
+    Raises
+    ------
+    ConfigError
+        The ending is missing or of no known kind.
+    """
+    ending = Path(path).suffix
+    if ending.lower() not in PICTURES:
+        found = f"the ending '{ending}' is no kind of picture" if ending else "it has no ending"
+        raise ConfigError(f"Cannot draw {path}: {found}. Give it one of: {', '.join(PICTURES)}.")
 
 
 def pyplot() -> Any:
@@ -50,9 +66,10 @@ def save(ax: Axes, path: str | Path, *, dpi: int = 160) -> Path:
 
     Raises
     ------
-    OutputError
-        The file cannot be written.
+    ConfigError, OutputError
+        The ending tells no format; the file cannot be written.
     """
+    check_picture(path)
     figure = figure_of(ax)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white")

@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError
 from annatac.genome.assemblies import is_known
@@ -82,6 +84,8 @@ def check_profile(islands: AnnData, universe: Universe) -> ProfileCorrelation:
         )
     at = universe.index_of(query.names)
     known = at >= 0
+    if query.chrom is not None:  # a chromosome without a count was not measured: fragments of some only
+        known &= np.isin(query.chrom, query.chrom[query.mean_openness > 0])
     match = profile_correlation(query.mean_openness[known], universe.mean_openness[at[known]])
     if not universe.has_coordinates:
         return match
