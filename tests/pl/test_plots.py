@@ -195,6 +195,11 @@ def test_training_curves(tmp_path):
     assert [len(line.get_xdata()) for line in loss.get_lines()] == [3, 2]
     assert loss.get_lines()[0].get_xdata().tolist() == [2, 3, 4]  # the log counts from 0, people from 1
     assert quality.get_lines()[-1].get_label() == "best epoch: 4"
+    for kept, words in ((1, "best epoch: 2"), (-1, "best as it started")):  # what a finished run says counts
+        end = {"event": "end", "phase": "finetune", "best_epoch": kept}
+        log.write_text("\n".join(map(json.dumps, [*entries, end])))
+        assert pl.training_curves(log, panel="quality").get_lines()[-1].get_label() == words
+    log.write_text("\n".join(map(json.dumps, entries)))
     assert "no validation" in pl.training_curves(log, panel="quality", phase="pretrain").texts[0].get_text()
     with pytest.raises(ConfigError, match="panel is 'speed'"):
         pl.training_curves(log, panel="speed")

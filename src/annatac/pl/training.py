@@ -73,7 +73,7 @@ def training_curves(
     if not drawn:
         ax.text(0.5, 0.5, "no validation cells in this run", ha="center", va="center", transform=ax.transAxes)
     if panel == "quality" and "score" in epochs and epochs["score"].notna().any():
-        _mark_best(ax, epochs["score"])
+        _mark_best(ax, epochs)
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss" if panel == "loss" else "share of cells, mean F1")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -88,10 +88,13 @@ def training_curves(
     return ax
 
 
-def _mark_best(ax: Axes, score: pd.Series) -> None:
-    """Draw a line at the epoch whose score, by the recipe's measure, is best."""
-    best = int(score.index[int(score.argmax())]) + 1
-    ax.axvline(best, color="#999999", linewidth=0.9, linestyle=":", zorder=0, label=f"best epoch: {best}")
+def _mark_best(ax: Axes, epochs: pd.DataFrame) -> None:
+    """Draw a line at the epoch that was kept; of a run without an end, the one whose score is best so far."""
+    best = epochs.attrs.get("best_epoch")
+    if best is None:
+        best = int(epochs.index[int(epochs["score"].argmax())]) + 1
+    words = f"best epoch: {best}" if best else "best as it started"
+    ax.axvline(best, color="#999999", linewidth=0.9, linestyle=":", zorder=0, label=words)
 
 
 def training_panels(log: str | Path, *, phase: str | None = None) -> list[Axes]:
@@ -106,13 +109,15 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     """Return the epochs of one phase of a JSONL run log, one row an epoch (index), the last entry of each.
 
     A run that was resumed writes an epoch again; what it wrote last counts. A last line that is cut off
-    (the run is still writing it) is left out.
+    (the run is still writing it) is left out. ``attrs['best_epoch']`` is the epoch that a finished run kept,
+    from 1 (0: the weights that it started with).
     """
     path = Path(log) / "run.jsonl" if Path(log).is_dir() else Path(log)
     if not path.is_file():
         raise MissingFileError(f"There is no run log {path}. Give the JSONL file that the training wrote.")
     lines = path.read_text(encoding="utf-8").splitlines()
     records: list[dict[str, Any]] = []
+    kept: dict[Any, int] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -126,6 +131,8 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
             ) from None
         if isinstance(record, dict) and record.get("event") == "epoch":
             records.append(record)
+        elif isinstance(record, dict) and record.get("event") == "end" and "best_epoch" in record:
+            kept[record.get("phase")] = int(record["best_epoch"]) + 1
     found = list(dict.fromkeys(record.get("phase") for record in records))
     wanted = phase or (found[-1] if found else None)
     records = [record for record in records if record.get("phase") == wanted]
@@ -138,4 +145,6 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     numeric = [c for pairs in PANELS.values() for c, *_ in pairs if c in table]
     table[numeric] = table[numeric].apply(pd.to_numeric, errors="coerce")
     table.attrs["phase"] = wanted
+    if wanted in kept:
+        table.attrs["best_epoch"] = kept[wanted]
     return table
