@@ -77,8 +77,11 @@ def test_openness_at_start_sites_names_the_assembly():
     assert 0.5 < report.tss_share["hg19"] < 0.6
     with pytest.raises(AssemblyError, match=r"does not pile up at the start sites of hg38.*look like hg19"):
         check_assembly(peaks, genome="hg38", genes_by_assembly=tables)
-    with pytest.warns(AnnatacWarning, match="Is hg38 the right assembly"):
+    with pytest.raises(AssemblyError, match=r"start sites of hg38.*They fit hg19, "):
         check_assembly(peaks, genome="hg38", genes_by_assembly={"GRCh38": foreign})
+    partly = pd.concat([genes.iloc[: len(genes) // 30], foreign])
+    with pytest.warns(AnnatacWarning, match="Is hg38 the right assembly"):
+        check_assembly(peaks, genome="hg38", genes_by_assembly={"GRCh38": partly})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_assembly(peaks, genome="hg19", genes_by_assembly=tables)

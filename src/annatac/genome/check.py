@@ -29,6 +29,7 @@ MAX_SHARE_PAST_END = 1e-3  # right 0; wrong 3e-3 and more, but 0 where only chr1
 MIN_ENRICHMENT = (
     2.3  # times at start sites: right 6.6 (peaks), 2.9 (5-kb islands) and more; wrong 2.0 and less
 )
+NO_ENRICHMENT = 1.2  # refused even where no other genes are given: as if there were no start sites
 MIN_FEATURES = 300  # fewer say too little about start sites
 FOREIGN_CORRELATION = 0.10  # right 0.13 and more; wrong mostly under 0.10, none over 0.17 in 20,000 islands
 DOUBTFUL_CORRELATION = 0.18
@@ -246,6 +247,8 @@ def _refuse_tss(report: AssemblyReport) -> None:
             f"{found}; of {other} it is {report.tss_share[other]:.1%}, "
             f"{report.tss_enrichment[other]:.1f} times. {_suggestion(report)}"
         )
+    if here < NO_ENRICHMENT:
+        raise AssemblyError(f"{found} (3 times and more is usual). {_suggestion(report)}")
     warnings.warn(
         f"{found} (3 times and more is usual). Is {genome_label(stated)} the right assembly, and are the "
         "genes of that assembly?",
