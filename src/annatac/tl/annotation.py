@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from annatac import __version__, keys
 from annatac.annotate.annotator import Annotator
-from annatac.errors import ConfigError
+from annatac.annotate.calls import CallSettings, make_calls
 from annatac.pp.quality import MIN_OPEN
 from annatac.pp.validate import validate_counts
 
@@ -92,38 +93,19 @@ def annotation(
     on_progress: Callable[[int], None] | None = None,
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
-    if not 0 <= novelty_threshold <= 1:
-        raise ConfigError(f"The novelty threshold is {novelty_threshold}; 0 to 1 is expected.")
+    settings = CallSettings(novelty_threshold=novelty_threshold, min_open=min_open)
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
     validate_counts(adata)
     tokens, overlap = annotator.tokens(adata)
     predicted = annotator.predict(tokens, device=device, on_progress=on_progress)
-
-    best = predicted.probabilities.max(1)
-    is_low = predicted.n_open < max(min_open, 1)  # without a known island there is nothing to go by
-    is_novel = (best < novelty_threshold) & ~is_low
-    names = np.array(annotator.classes, dtype=object)
-    label = np.where(is_novel, keys.NOVEL_LABEL, names[predicted.probabilities.argmax(1)])
-    reason = np.select([is_low, is_novel], ["low_quality", "novel"], default="")
-    obs = pd.DataFrame(
-        {
-            keys.LABEL: pd.Categorical(label, categories=[*annotator.classes, keys.NOVEL_LABEL]),
-            keys.CONFIDENCE: best,
-            keys.NOVELTY: 1 - best,
-            keys.IS_NOVEL: is_novel,
-            keys.REASON: pd.Categorical(reason, categories=list(keys.REASONS)),
-            keys.N_OPEN: predicted.n_open,
-        },
-        index=adata.obs_names,
-    )
+    obs, obsm = make_calls(annotator, tokens, predicted, settings)
     uns = {
         "schema_version": SCHEMA_VERSION,
         "annatac_version": __version__,
         "model_id": annotator.artifact.model_id,
-        "classes": names.astype(str),
+        "classes": np.array(annotator.classes, dtype=str),
         "calibration": annotator.artifact.calibration["method"],
-        "parameters": {"novelty_threshold": novelty_threshold, "min_open": min_open},
+        "parameters": asdict(settings),
         "overlap": overlap.to_dict(),
     }
-    obsm = {keys.PROBABILITIES: predicted.probabilities, keys.EMBEDDING: predicted.embedding}
-    return Annotation(obs, obsm, {keys.UNS: uns})
+    return Annotation(obs.set_axis(adata.obs_names), obsm, {keys.UNS: uns})
