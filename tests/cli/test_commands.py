@@ -125,7 +125,7 @@ def test_annotate_writes_slots_and_table(run, inputs, model, outputs):
     done = run("annotate", inputs / "query.h5ad", "--model", model, "-o", out, "--csv", csv)
     assert done.code == 0, done.err
     assert "Annotated 120 cells" in done.out
-    assert f"Written: {out} and {csv}" in done.out
+    assert f"Written: {out}, {csv}" in done.out
     assert done.err == ""
     cells, source = ad.read_h5ad(out), ad.read_h5ad(inputs / "query.h5ad")
     assert (cells.X != source.X).nnz == 0

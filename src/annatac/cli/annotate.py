@@ -20,6 +20,10 @@ def annotate(
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the labels as a table.")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="HTML", help="Also write a page to look at in any browser (`annatac report`)."),
+    ] = None,
     novelty_method: Annotated[
         str, typer.Option(metavar="NAME", help="softmax, as published.", rich_help_panel=_NOVELTY)
     ] = "softmax",
@@ -49,6 +53,7 @@ def annotate(
       annatac annotate filtered_peak_bc_matrix.h5 --model model -o out.h5ad
       annatac annotate fragments.tsv.gz --model model -o out.h5ad \\
           --genome hg38 --min-fragments 1000 --csv labels.csv
+      annatac annotate query.h5ad --model model -o out.h5ad --report report.html
       annatac annotate day0.h5ad day7.h5ad --model model -o out.h5ad
     """
     from annatac import jobs
@@ -59,6 +64,7 @@ def annotate(
             output,
             model=model,
             csv=csv,
+            report=report,
             novelty_method=novelty_method,
             novelty_threshold=novelty_threshold,
             device=device,
@@ -77,4 +83,4 @@ def annotate(
     )
     if result.n_low_quality:
         say(f"{result.n_low_quality:,} cells are of low quality: few open islands that the model knows.")
-    say(f"Written: {output}" + (f" and {csv}" if csv else ""))
+    say(f"Written: {', '.join(str(path) for path in (output, csv, report) if path is not None)}")

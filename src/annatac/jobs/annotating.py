@@ -45,6 +45,7 @@ def annotate(
     *,
     model: str | Path,
     csv: str | Path | None = None,
+    report: str | Path | None = None,
     novelty_method: str = "softmax",
     novelty_threshold: float = 0.5,
     device: str = "auto",
@@ -59,6 +60,8 @@ def annotate(
         File to write; an older one is replaced.
     csv
         Also write a table: barcode, label, confidence, novelty, is_novel, reason.
+    report
+        Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
     on_progress
         Called with the cells that are done and all cells.
     reading
@@ -66,11 +69,14 @@ def annotate(
 
     Raises
     ------
-    ModelError, InputError, AssemblyError, OverlapError, OutputError
+    ModelError, InputError, AssemblyError, OverlapError, OutputError, MissingDependencyError
         The model folder is damaged; the query cannot be used, is on another assembly, or shares too little
-        with the model; an output cannot be written. Then nothing is written.
+        with the model; an output cannot be written; what a report needs is not installed. Then nothing is
+        written.
     """
     from annatac.annotate.annotator import Annotator
+    from annatac.report.writing import check_report
+    from annatac.report.writing import report as write_report
     from annatac.tl.annotation import annotation
 
     if novelty_method not in NOVELTY_METHODS:
@@ -81,6 +87,8 @@ def annotate(
     for path in (output, csv):
         if path is not None:
             check_writable(path)
+    if report is not None:
+        check_report(report)
     annotator = Annotator.load(model)
     paths = [Path(query) for query in queries]
     adata = annotator.read(paths, backed=len(paths) == 1, **reading)
@@ -103,6 +111,8 @@ def annotate(
             obsm=result.obsm,
             uns=result.uns,
         )
+    if report is not None:
+        write_report(output, report)
     counts = result.obs[keys.LABEL].value_counts()
     return Annotated(
         adata=adata,

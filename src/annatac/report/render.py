@@ -35,12 +35,8 @@ def page(content: dict[str, Any]) -> str:
     MissingDependencyError
         jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingDependencyError(
-            "A report needs jinja2, which is not installed. Install it with: pip install 'annatac[report]'"
-        ) from error
+    check_jinja2()
+    import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
@@ -65,6 +61,22 @@ def page(content: dict[str, Any]) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         json=Markup(safe_json(content["data"])),
     )
+
+
+def check_jinja2() -> None:
+    """Refuse to go on without jinja2.
+
+    Raises
+    ------
+    MissingDependencyError
+        It is not installed.
+    """
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A report needs jinja2, which is not installed. Install it with: pip install 'annatac[report]'"
+        ) from error
 
 
 def color_variables() -> str:

@@ -15,7 +15,7 @@ from annatac.report.cells import cells_of
 from annatac.report.content import content_of
 from annatac.report.layout import layout_of
 from annatac.report.markers import MarkerSource, MarkerTable, computed_markers, marker_table
-from annatac.report.render import page
+from annatac.report.render import check_jinja2, page
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -85,7 +85,7 @@ def report(
             f"n_markers is {n_markers}, max_cells_drawn {max_cells_drawn}; both are expected to be at least 1."
         )
     output = Path(output)
-    check_writable(output)
+    check_report(output)
     source = "cells in memory"
     with ExitStack() as files:
         if isinstance(adata, str | Path):
@@ -113,3 +113,15 @@ def report(
     with atomic_path(output) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return output
+
+
+def check_report(output: str | Path) -> None:
+    """Refuse a report that cannot be written, before work is spent on its content.
+
+    Raises
+    ------
+    OutputError, MissingDependencyError
+        Its folder is not writable; jinja2 is not installed.
+    """
+    check_writable(output)
+    check_jinja2()
