@@ -36,6 +36,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 import annatac
 from annatac import datasets
+from annatac.benchmark import sets
 from annatac.benchmark.metrics import accuracy, macro_f1
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
@@ -47,11 +48,8 @@ def splits(seed: int) -> dict[str, Callable[[], Split]]:
     """Return the splits; ``seed`` shuffles the folds of sets with one donor."""
 
     def folds(name: str, n_folds: int) -> Split:
-        adata = datasets.load(name)
-        labels = adata.obs["cell_type"].astype(str).to_numpy()
-        if name.startswith("schep"):
-            labels = np.array(["LCL" if "LCL" in x or "GM" in x else x for x in labels])
-            adata.obs["cell_type"] = labels
+        adata = sets.load(name)
+        labels = adata.obs["cell_type"].to_numpy()
         fold = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
         train, test = next(fold.split(labels, labels))
         return adata, train, test

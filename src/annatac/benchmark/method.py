@@ -1,0 +1,88 @@
+"""What a method of the benchmark is, and which there are: every file of ``benchmark/methods`` adds its own."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from annatac.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class Method(Protocol):
+    """Learns from labelled cells, names others. Both hold counts over the same features, in the same order."""
+
+    def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
+        """Learn from ``reference.obs[label_key]``; no label is missing."""
+
+    def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
+        """Return float32 probabilities (cells x types, rows sum to 1) and the names of the types."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """One method: how it is made, and what the tables say of it.
+
+    Attributes
+    ----------
+    source
+        'annatac' (this package), 'library' (a general one, scikit-learn) or 'reimplemented' (a published
+        recipe, written anew here).
+    inductive
+        Whether a cell's call depends on that cell alone; False where the other query cells matter.
+    """
+
+    about: str
+    make: Callable[[], Method]
+    source: Literal["annatac", "library", "reimplemented"]
+    inductive: bool = True
+
+
+@cache
+def methods() -> dict[str, MethodSpec]:
+    """Return every method by name, in alphabetical order of their files."""
+    package = import_module("annatac.benchmark.methods")
+    found: dict[str, MethodSpec] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+        own: dict[str, MethodSpec] = import_module(f"{package.__name__}.{module}").METHODS
+        if doubled := sorted(set(own) & set(found)):
+            raise ValueError(f"benchmark/methods/{module}.py names a method again: {', '.join(doubled)}")
+        found |= own
+    return found
+
+
+def method(name: str) -> MethodSpec:
+    """Return the method of that name.
+
+    Raises
+    ------
+    ConfigError
+        There is none; the nearest one is named.
+    """
+    known = methods()
+    if name not in known:
+        raise ConfigError(f"Unknown method '{name}'.{nearest(name, known)} Known are: {', '.join(known)}.")
+    return known[name]
+
+
+def softmax(scores: npt.ArrayLike) -> Probabilities:
+    """Return rows of scores as probabilities."""
+    shifted = np.asarray(scores, dtype=np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def labels_of(reference: AnnData, label_key: str) -> npt.NDArray[np.object_]:
+    """Return the types of the reference cells as an object array of str."""
+    return reference.obs[label_key].astype(str).to_numpy(dtype=object)

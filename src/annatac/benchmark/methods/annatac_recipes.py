@@ -1,0 +1,41 @@
+"""This package: its recipes, trained and used as the commands do."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annatac.benchmark.method import MethodSpec, Probabilities
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+class Ours:
+    """A recipe that takes all islands."""
+
+    def __init__(self, recipe: str) -> None:
+        self.recipe = recipe
+
+    def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
+        from annatac.annotate.fit import finetune
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.model = finetune(
+                reference,
+                label_key=label_key,
+                batch_key=batch_key,
+                output=Path(folder) / "model",
+                recipe=self.recipe,
+                seed=seed,
+            )
+
+    def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
+        tokens, _ = self.model.tokens(query)
+        return self.model.predict(tokens).probabilities, list(self.model.classes)
+
+
+METHODS = {
+    "annatac": MethodSpec(about="recipe default", make=lambda: Ours("default"), source="annatac"),
+}
