@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from annatac.corpus.cells import Cells, Flat, Rows, as_cells
 from annatac.corpus.streams import keyed_uniform
 from annatac.model.tokens import TokenBatch
 
-Rows = npt.NDArray[np.int64]
-
 POOL = 16_384  # cells that are sorted by depth together
+POOL_TOKENS = 2**25  # of a pool that is read from disk at the most: 168 MB
 TOKEN_BUDGET = 131_072  # padded tokens a batch at the most, a guard of memory
 
 
@@ -26,6 +24,7 @@ def plan_batches(
     seed: int,
     epoch: int,
     token_budget: int = TOKEN_BUDGET,
+    block: int = 1,
 ) -> list[Rows]:
     """Return this epoch's batches: every cell of ``rows`` once, cells of a batch of like depth.
 
@@ -33,28 +32,80 @@ def plan_batches(
     batches differ from epoch to epoch), cut into batches of ``batch_size`` and the batches shuffled.
     A batch holds fewer cells where they would pass ``token_budget`` tokens.
 
+    With ``block`` over 1, whole blocks of so many consecutive cells are shuffled into pools, and the batches
+    of a pool follow each other: reading in this order, no more than a pool needs to be held.
+
     Parameters
     ----------
     rows
         Cells, int64.
     n_open
         Open islands of each of them, in the order of ``rows``.
+    block
+        :attr:`Cells.block <annatac.corpus.cells.Cells>`: 1 for cells in memory.
     """
     random = np.random.default_rng([seed, epoch, 0xBA7C])
+    if block > 1:
+        pools = _block_pools(rows, n_open, block, random)
+        noisy = _noisy(n_open, random)
+        per_pool = [_cut(rows, n_open, noisy, pool, batch_size, token_budget) for pool in pools]
+        return [batches[i] for batches in per_pool for i in random.permutation(len(batches))]
     order = random.permutation(len(rows))
-    noisy = n_open * (1 + 0.1 * (random.random(len(rows)) - 0.5))
-    batches: list[Rows] = []
+    noisy = _noisy(n_open, random)
     n_pools = max(1, round(len(rows) / POOL))
-    for pool in np.array_split(order, n_pools):
-        pool = pool[np.argsort(noisy[pool], kind="stable")]
-        start = 0
-        while start < len(pool):
-            stop = min(start + batch_size, len(pool))
-            while stop > start + 1 and (stop - start) * n_open[pool[start:stop]].max() > token_budget:
-                stop = start + (stop - start) // 2
-            batches.append(rows[pool[start:stop]])
-            start = stop
+    batches = [
+        batch
+        for pool in np.array_split(order, n_pools)
+        for batch in _cut(rows, n_open, noisy, pool, batch_size, token_budget)
+    ]
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _noisy(n_open: npt.NDArray[np.integer], random: np.random.Generator) -> npt.NDArray[np.float64]:
+    noisy: npt.NDArray[np.float64] = n_open * (1 + 0.1 * (random.random(len(n_open)) - 0.5))
+    return noisy
+
+
+def _block_pools(
+    rows: Rows, n_open: npt.NDArray[np.integer], block: int, random: np.random.Generator
+) -> list[Rows]:
+    """Return pools of positions in ``rows``: shuffled blocks, as many as POOL and POOL_TOKENS allow."""
+    in_order = np.argsort(rows, kind="stable")
+    blocks = rows[in_order] // block
+    first = np.flatnonzero(np.diff(blocks, prepend=-1))
+    last = np.append(first[1:], len(rows))
+    n_tokens = np.add.reduceat(n_open[in_order], first, dtype=np.int64) if len(first) else first
+    pools: list[Rows] = []
+    members: list[Rows] = []
+    cells = tokens = 0
+    for i in random.permutation(len(first)):
+        size = last[i] - first[i]
+        if members and (cells + size > POOL or tokens + n_tokens[i] > POOL_TOKENS):
+            pools.append(np.concatenate(members))
+            members, cells, tokens = [], 0, 0
+        members.append(in_order[first[i] : last[i]])
+        cells, tokens = cells + size, tokens + n_tokens[i]
+    return [*pools, np.concatenate(members)] if members else []
+
+
+def _cut(
+    rows: Rows,
+    n_open: npt.NDArray[np.integer],
+    noisy: npt.NDArray[np.float64],
+    pool: Rows,
+    batch_size: int,
+    token_budget: int,
+) -> list[Rows]:
+    """Return the cells of a pool sorted by depth and cut into batches."""
+    pool = pool[np.argsort(noisy[pool], kind="stable")]
+    batches, start = [], 0
+    while start < len(pool):
+        stop = min(start + batch_size, len(pool))
+        while stop > start + 1 and (stop - start) * n_open[pool[start:stop]].max() > token_budget:
+            stop = start + (stop - start) // 2
+        batches.append(rows[pool[start:stop]])
+        start = stop
+    return batches
 
 
 def in_order_of_depth(
@@ -72,8 +123,10 @@ def in_order_of_depth(
     return batches
 
 
-def collate(tokens: sp.csr_matrix, rows: Rows, keep: npt.NDArray[np.bool_] | None = None) -> TokenBatch:
-    """Return the cells ``rows`` of ``tokens`` (CSR, classes 1..5) as a padded batch.
+def collate(
+    tokens: Cells | sp.csr_matrix, rows: Rows, keep: npt.NDArray[np.bool_] | None = None
+) -> TokenBatch:
+    """Return the cells ``rows`` of ``tokens`` (classes 1..5, in memory or on disk) as a padded batch.
 
     ``keep``, one bool for each open island of ``rows`` in order, leaves islands out (thinning).
     """
@@ -96,19 +149,13 @@ def collate(tokens: sp.csr_matrix, rows: Rows, keep: npt.NDArray[np.bool_] | Non
     )
 
 
-def flat_tokens(
-    tokens: sp.csr_matrix, rows: Rows
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.int64]]:
+def flat_tokens(tokens: Cells | sp.csr_matrix, rows: Rows) -> Flat:
     """Return islands and classes of the cells one after the other, and each cell's number of them."""
-    starts = tokens.indptr[rows].astype(np.int64)
-    lengths = tokens.indptr[rows + 1].astype(np.int64) - starts
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    return tokens.indices[where], tokens.data[where], lengths
+    return as_cells(tokens).flat(rows)
 
 
 def thinned(
-    tokens: sp.csr_matrix, rows: Rows, *, most: float, seed: int, epoch: int
+    tokens: Cells | sp.csr_matrix, rows: Rows, *, most: float, seed: int, epoch: int
 ) -> npt.NDArray[np.bool_] | None:
     """Return which open islands to keep, or None for all: each cell loses a random share up to ``most``.
 
