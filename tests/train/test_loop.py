@@ -14,7 +14,7 @@ from annatac.config import FinetuneConfig, OptimConfig
 from annatac.errors import AnnatacError, OutputError
 from annatac.model import Network
 from annatac.train.finetune import FinetuneTask
-from annatac.train.loop import learning_rate, run
+from annatac.train.loop import BatchLoss, learning_rate, run
 from annatac.train.runlog import RunLog, read_run_log
 
 
@@ -35,7 +35,7 @@ class Scripted:
     def loss(self, rows, epoch):
         self.seen.append((epoch, rows.tolist()))
         factor = 1.0 if self.losses is None else self.losses[epoch]
-        return (self.network(torch.ones(1, 1)) + 1).sum() * factor
+        return BatchLoss((self.network(torch.ones(1, 1)) + 1).sum() * factor, len(rows))
 
     def validate(self):
         score = self.scores.pop(0)
@@ -165,7 +165,9 @@ def test_the_run_log_tells_every_epoch(tmp_path):
 
 def test_train_loss_is_the_mean_over_cells(tmp_path):
     task = Scripted([0.0] * 2)
-    task.loss = lambda rows, epoch: (task.network(torch.ones(1, 1)) * 0 + float(len(rows))).sum()
+    task.loss = lambda rows, epoch: BatchLoss(
+        (task.network(torch.ones(1, 1)) * 0 + float(len(rows))).sum(), len(rows)
+    )
     trained = run(task, settings(epochs=1), tmp_path / "run", seed=0)
     assert trained.history[0]["train_loss"] == pytest.approx((2 * 2 + 1 * 1) / 3)
 

@@ -28,6 +28,7 @@ from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.device import choose_device
+from annatac.train.distributed import is_first, together, wait
 from annatac.train.finetune import FinetuneTask
 from annatac.train.loop import run
 from annatac.train.output import island_settings, run_folder
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@together
 def finetune(
     adata: AnnData,
     *,
@@ -154,12 +156,14 @@ def finetune(
             "base": None if base is None else str(base),
             "seed": seed,
         },
-        run_log=(folder / "run.jsonl").read_text(encoding="utf-8"),
     )
     artifact.card = model_card(artifact)
     annotator = Annotator(artifact)
-    annotator.save(output, overwrite=overwrite)
-    shutil.rmtree(folder, ignore_errors=True)
+    if is_first():
+        artifact.run_log = (folder / "run.jsonl").read_text(encoding="utf-8")
+        annotator.save(output, overwrite=overwrite)
+        shutil.rmtree(folder, ignore_errors=True)
+    wait()  # whoever reads the model now finds it
     return annotator
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from annatac.cli.terminal import speaks
 from annatac.errors import AnnatacError, AnnatacWarning
 
 _STOPPED = "interrupted. Nothing was written."
@@ -32,7 +33,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except BaseException as error:
             code = report(error, debug=debug)
         else:
-            if code == INTERRUPTED:  # typer turns Ctrl-C into this code
+            if code == INTERRUPTED and speaks():  # typer turns Ctrl-C into this code
                 _say(_STOPPED)
         return code if isinstance(code, int) else OK
 
@@ -49,8 +50,11 @@ def report(error: BaseException, *, debug: bool) -> int:
     if debug and not hasattr(error, "show"):
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, typer.Abort | KeyboardInterrupt):
-        _say(_STOPPED)
+        if speaks():
+            _say(_STOPPED)
         return INTERRUPTED
+    if getattr(error, "told_elsewhere", False):  # another process of this run has shown its own
+        return error.exit_code if isinstance(error, AnnatacError) else INTERNAL
     if isinstance(error, AnnatacError):
         _say(str(error))
         return error.exit_code
@@ -98,6 +102,8 @@ def tidy_warnings(*, debug: bool) -> Iterator[None]:
         if issubclass(category, AnnatacWarning):
             if str(message) not in shown:
                 shown.add(str(message))
+                if not speaks():
+                    return
                 print(f"warning: {message}", file=sys.stderr)
         elif debug:
             print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")

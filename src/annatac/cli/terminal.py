@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 
+def speaks() -> bool:
+    """Return whether this process is the one that speaks: of those that torchrun started, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """Print a line on standard output."""
-    print(text)
+    if speaks():
+        print(text)
 
 
 def show(renderable: Any) -> None:
@@ -22,7 +29,7 @@ def show(renderable: Any) -> None:
 
 def watched() -> bool:
     """Return whether somebody watches standard error."""
-    return sys.stderr.isatty()
+    return sys.stderr.isatty() and speaks()
 
 
 @contextmanager

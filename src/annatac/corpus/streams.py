@@ -35,3 +35,16 @@ def keyed_uniform(
             key = _mix(key + golden + np.asarray(part).astype(np.uint64) * golden)
     value = (key >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
     return value.reshape(np.broadcast_shapes(np.shape(cells), np.shape(items)))
+
+
+def keyed_dropout(
+    rate: float, cells: Integers, n_units: int, *, seed: int, epoch: int
+) -> npt.NDArray[np.float32] | None:
+    """Return what each cell's hidden units are multiplied by, float32 (cells, n_units): 0 or 1 / (1 - rate).
+
+    None where nothing is dropped.
+    """
+    if rate <= 0:
+        return None
+    draws = keyed_uniform("dropout", seed, epoch, np.asarray(cells)[:, None], np.arange(n_units))
+    return (draws >= rate) / np.float32(1 - rate)

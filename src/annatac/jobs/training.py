@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from annatac.config import Recipe
 from annatac.errors import OutputError
@@ -15,7 +16,23 @@ from annatac.jobs.reading import label_column, read_checked
 if TYPE_CHECKING:
     from annatac.annotate.annotator import Annotator
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
+
+def _together(function: Callable[P, R]) -> Callable[P, R]:
+    """Let the processes of torchrun meet before the files are read (train.distributed, which loads torch)."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from annatac.train.distributed import together
+
+        return together(function)(*args, **kwargs)
+
+    return run
+
+
+@_together
 def finetune(
     references: Sequence[str | Path],
     output: str | Path,
@@ -75,6 +92,7 @@ def finetune(
     )
 
 
+@_together
 def pretrain(
     corpus: Sequence[str | Path],
     output: str | Path,
@@ -115,6 +133,10 @@ def pretrain(
 
 def _refuse_early(output: str | Path, *, overwrite: bool) -> None:
     """Refuse an output that exists or cannot be written, before the inputs are read."""
+    from annatac.train.distributed import is_first
+
+    if not is_first():  # who writes, checks
+        return
     if Path(output).exists() and not overwrite:
         raise OutputError(f"{output} exists already. Pass --overwrite to replace it, or choose another name.")
     check_writable(output)

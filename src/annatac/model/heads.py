@@ -41,8 +41,14 @@ class CNNHead(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.types = nn.Linear(config.head_hidden[-1], n_types)
 
-    def forward(self, x_BND: Tensor, vectors_BNR: Tensor, batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and the last hidden layer (B, head_hidden[-1])."""
+    def forward(
+        self, x_BND: Tensor, vectors_BNR: Tensor, batch: TokenBatch, dropout_BH: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (B, C) and the last hidden layer (B, head_hidden[-1]).
+
+        ``dropout_BH``: in training, what the hidden units (H of all layers, in order) are multiplied by: 0, or
+        1 / (1 - dropout). They are given, not drawn here, so that a cell's do not depend on its batch.
+        """
         weights_BN = self.convolution(x_BND).squeeze(-1).relu() * batch.real_BN
         if self.thin:
             weights_BN = weights_BN * batch.n_open_B[:, None] ** -self.exponent
@@ -55,5 +61,11 @@ class CNNHead(nn.Module):
                 summed = nn.functional.embedding_bag(
                     batch.islands_BN, self.rows, per_sample_weights=weights_BN, mode="sum"
                 )
-        hidden = self.hidden(summed + self.bias)
+        hidden, used = summed + self.bias, 0
+        for layer in self.hidden:
+            if not isinstance(layer, nn.Dropout):
+                hidden = layer(hidden)
+            elif dropout_BH is not None:
+                hidden = hidden * dropout_BH[:, used : used + hidden.shape[1]]
+                used += hidden.shape[1]
         return self.types(hidden), hidden

@@ -56,12 +56,18 @@ class Network(nn.Module):
             nn.init.zeros_(self.head.types.weight)
             nn.init.zeros_(self.head.types.bias)
 
-    def forward(self, batch: TokenBatch, wide_scores: Tensor | None = None) -> Output:
-        """Name the cells. ``wide_scores`` (2, B, C): see :class:`annatac.model.wide.WidePath`."""
+    def forward(
+        self, batch: TokenBatch, wide_scores: Tensor | None = None, dropout_BH: Tensor | None = None
+    ) -> Output:
+        """Name the cells.
+
+        ``wide_scores`` (2, B, C): see :class:`annatac.model.wide.WidePath`; ``dropout_BH``, without which
+        nothing is dropped: see :class:`annatac.model.heads.CNNHead`.
+        """
         assert self.head is not None, "a base model has no annotation head"
         tokens = self._tokens(batch)
         x_BND, vectors_BNR = self.encoder(tokens)
-        logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens)
+        logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens, dropout_BH)
         if self.wide is not None:
             logits_BC = logits_BC + self.wide(batch, wide_scores)
         readout_BC = None if self.readout is None else self.readout(embedding_BD)

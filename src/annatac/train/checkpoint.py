@@ -49,9 +49,6 @@ def save_checkpoint(
     tensors |= {f"best.{name}": value for name, value in best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    tensors["random"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random_cuda"] = torch.cuda.get_rng_state()
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with atomic_path(folder / FILE) as path:
         save_file(tensors, path, metadata={"progress": json.dumps(asdict(progress))})
@@ -60,7 +57,9 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
 ) -> tuple[Progress, dict[str, Tensor]]:
-    """Restore network, optimiser and the global random state; return the progress and the best weights.
+    """Restore network and optimiser; return the progress and the best weights.
+
+    There is no random state to restore: all that is random is keyed by (seed, epoch, cell).
 
     Raises
     ------
@@ -90,9 +89,6 @@ def load_checkpoint(
         index, key = name.split(".", 1)
         restored.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": restored, "param_groups": state["param_groups"]})
-    torch.set_rng_state(tensors["random"])
-    if "random_cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random_cuda"])
     return progress, _under("best.", tensors)
 
 

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 from annatac.config import FinetuneConfig
 from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches, thinned
+from annatac.corpus.streams import keyed_dropout
 from annatac.model.network import Network, Output
+from annatac.train.distributed import rank, sum_over, world_size
+from annatac.train.loop import BatchLoss
 from annatac.train.wide import WideTables, fit_wide, start_gate
 
 
@@ -91,14 +94,22 @@ class FinetuneTask:
             epoch=epoch,
         )
 
-    def loss(self, rows: Rows, epoch: int) -> Tensor:
-        """Return the weighted cross-entropy of thinned cells, plus that of the vector's own readout."""
+    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
+        """Return the weighted cross-entropy of thinned cells, plus that of the vector's own readout.
+
+        Its weight is the sum of the cells' class weights. Thinning and dropout are keyed by (seed, epoch,
+        cell).
+        """
         keep = thinned(self.tokens, rows, most=self.config.thinning, seed=self.seed, epoch=epoch)
         loss = nn.CrossEntropyLoss(
             self.class_weights.to(self.device), label_smoothing=self.config.label_smoothing
         )
+        config = self.network.config
+        dropout = keyed_dropout(config.dropout, rows, sum(config.head_hidden), seed=self.seed, epoch=epoch)
         targets = self.targets[rows].to(self.device)
-        return torch.stack([loss(logits, targets) for logits in self._logits(rows, keep)]).sum()
+        logits = self._logits(rows, keep, None if dropout is None else torch.from_numpy(dropout))
+        mean = torch.stack([loss(each, targets) for each in logits]).sum()
+        return BatchLoss(mean, float(self.class_weights[self.targets[rows]].sum(dtype=torch.float64)))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -114,9 +125,10 @@ class FinetuneTask:
         n_tokens = self.network.n_tokens(self.n_open[self.held_out])
         n_outputs = 1 if self.network.readout is None else 2
         outputs = torch.zeros(n_outputs, len(self.held_out), self.network.n_types)
-        for chosen in in_order_of_depth(n_tokens, batch_size=256):
-            for output, found in zip(outputs, self._logits(self.held_out[chosen], None), strict=True):
+        for chosen in in_order_of_depth(n_tokens, batch_size=256)[rank() :: world_size()]:
+            for output, found in zip(outputs, self._logits(self.held_out[chosen]), strict=True):
                 output[chosen] = found.float().cpu()
+        sum_over(outputs)  # each process has filled in its own batches
         logits, targets = outputs[0], self.targets[self.held_out]
         losses = [float(nn.functional.cross_entropy(output, targets)) for output in outputs]
         truth = self.labels[self.held_out]
@@ -135,11 +147,14 @@ class FinetuneTask:
         }[self.config.monitor]
         return figures
 
-    def _logits(self, rows: Rows, keep: npt.NDArray[np.bool_] | None) -> list[Tensor]:
+    def _logits(
+        self, rows: Rows, keep: npt.NDArray[np.bool_] | None = None, dropout_BH: Tensor | None = None
+    ) -> list[Tensor]:
         """Return the types' logits and, where there is a wide path, those of the vector's readout."""
         batch = collate(self.tokens, rows, keep)
         scores = None if self.tables is None else self.tables.scores(batch, rows).to(self.device)
-        output: Output = self.network(batch.to(self.device), scores)
+        dropout_BH = None if dropout_BH is None else dropout_BH.to(self.device, non_blocking=True)
+        output: Output = self.network(batch.to(self.device), scores, dropout_BH)
         return [output.logits_BC] if output.readout_BC is None else [output.logits_BC, output.readout_BC]
 
 

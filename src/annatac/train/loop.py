@@ -1,17 +1,18 @@
-"""The one training loop: epochs, optimiser steps, validation, checkpoints, exact resume."""
+"""The one training loop, for one process and many: epochs, steps, validation, checkpoints, exact resume."""
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,23 @@ from annatac.config import OptimConfig
 from annatac.corpus.batches import Rows
 from annatac.errors import AnnatacError
 from annatac.train.checkpoint import FILE, Progress, load_checkpoint, save_checkpoint
+from annatac.train.distributed import (
+    ProcessLost,
+    check_agreement,
+    is_first,
+    rank,
+    same_as_first,
+    sum_gradients,
+    sum_over,
+    wait,
+    world_size,
+)
 from annatac.train.output import kept_if_usable
 from annatac.train.progress import ProgressBar
 from annatac.train.runlog import RunLog
 
 CHECKPOINT_EVERY_S = 120.0
+ONE_SIGNAL_S = 3.0  # within that time a repeated signal is the same one: torchrun passes on what all have got
 
 
 class Interrupted(AnnatacError):
@@ -33,8 +46,25 @@ class Interrupted(AnnatacError):
     exit_code = 130
 
 
+class BatchLoss(NamedTuple):
+    """The mean loss of some cells, and the mean's denominator.
+
+    ``weight`` is what the mean was divided by: the number of cells or tokens, or the sum of their weights.
+    The parts of a batch that several processes hold are put together with it: the batch's mean is the sum
+    of mean x weight over the parts, divided by the sum of their weights. 0 where the part has nothing to
+    learn from.
+    """
+
+    mean: Tensor
+    weight: float
+
+
 class Task(Protocol):
-    """What is trained: pre-training and fine-tuning each provide one."""
+    """What is trained: pre-training and fine-tuning each provide one.
+
+    Every process has one over the same cells. All that is random in it is keyed by (seed, epoch, cell), so
+    that a cell's share of the loss does not depend on the batch or the process it is met in.
+    """
 
     phase: str
     fingerprint: str
@@ -44,15 +74,16 @@ class Task(Protocol):
         """What is trained."""
 
     def batches(self, epoch: int) -> list[Rows]:
-        """Return the batches of this epoch: every training cell once."""
+        """Return the batches of this epoch, every training cell once: the same list in every process."""
 
-    def loss(self, rows: Rows, epoch: int) -> Tensor:
-        """Return the mean loss of the cells ``rows``."""
+    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
+        """Return the mean loss of the cells ``rows``, a batch or a process's part of one; never called empty."""
 
     def validate(self) -> dict[str, float]:
         """Return figures on the held-out cells, among them ``score``: higher is better.
 
-        Nothing where no cell is held out; each epoch then counts as better than the one before.
+        Nothing where no cell is held out; each epoch then counts as better than the one before. Called in
+        every process, and must return the same in each (see ``annatac.train.distributed.sum_over``).
         """
 
 
@@ -74,21 +105,27 @@ class Loop:
         self.place = Progress(task.fingerprint)
         self.best = _state(task.network)
         self.history: list[dict[str, float]] = []
-        self.log = RunLog(folder)
+        self.log = RunLog(folder, enabled=is_first())
         self._saved_at = time.monotonic()
+        self._unsettled: tuple[Tensor, int] | None = None  # loss of the last step, may be still under way
         self.stop = False  # set by Ctrl-C, seen between two steps
 
     def start(self, *, resume: bool) -> None:
         """Take up the checkpoint in the folder, or begin."""
         task = self.task
+        check_agreement(task.fingerprint, "cells, labels, settings or seed")
         if resume and (self.folder / FILE).is_file():
             self.place, self.best = load_checkpoint(
                 self.folder, task.network, self.optimizer, task.fingerprint
             )
+            check_agreement(json.dumps(asdict(self.place)), "a checkpoint")
             self.log.keep_until(self.place.epoch)
             self.log.write("resume", phase=task.phase, epoch=self.place.epoch, batch=self.place.batch)
             return
-        self.log.path.unlink(missing_ok=True)
+        check_agreement("", "a checkpoint")
+        same_as_first(task.network)
+        self.best = _state(task.network)
+        self.log.clear()
         self.log.write("start", phase=task.phase, seed=self.seed, epochs=self.config.epochs)
         # the weights as they start may already be the best: those of a base model, or the wide path alone
         self.place.best_score = task.validate().get("score", -math.inf)
@@ -106,7 +143,6 @@ class Loop:
         began = time.monotonic()
         n_cells_now = 0
         if place.batch == 0:
-            torch.manual_seed(self.seed * 1_000_003 + place.epoch)
             place.sums = {"loss": 0.0, "cells": 0.0}
         task.network.train()
         for group in groups[place.batch :]:
@@ -114,23 +150,20 @@ class Loop:
             rate = learning_rate(config, place.step, place.epoch, config.epochs * len(groups))
             for settings in self.optimizer.param_groups:
                 settings["lr"] = rate
-            self.optimizer.zero_grad(set_to_none=True)
-            for rows in group:
-                loss = task.loss(rows, place.epoch)
-                self._check(float(loss.detach()))
-                (loss * (len(rows) / n_cells)).backward()
-                place.sums["loss"] += float(loss.detach()) * len(rows)
+            loss, stop = self._gradients(group)
             nn.utils.clip_grad_norm_(task.network.parameters(), config.gradient_clip)
             self.optimizer.step()
-            place.sums["cells"] += n_cells
+            self._settle()
+            self._unsettled = (loss, n_cells)
             n_cells_now += n_cells
             place.batch += 1
             place.step += 1
             bar.batch(place.epoch, place.batch / len(groups), n_cells_now / (time.monotonic() - began))
-            if self.stop:
+            if stop:
                 self._interrupt()
-            if time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
+            if is_first() and time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
                 self.save()
+        self._settle()
         seconds = time.monotonic() - began
         figures = {"train_loss": place.sums["loss"] / max(place.sums["cells"], 1)}
         figures |= {name if name == "score" else f"valid_{name}": v for name, v in task.validate().items()}
@@ -146,15 +179,45 @@ class Loop:
         place.epoch, place.batch = place.epoch + 1, 0
         self.save()
 
-    def _check(self, loss: float) -> None:
+    def _gradients(self, group: list[Rows]) -> tuple[Tensor, bool]:
+        """Leave the gradient of the batches' mean loss a cell in the parameters.
+
+        Returns the sum over the cells of this mean, and whether a process wishes to stop. Each process
+        takes every n-th cell of a batch, so that all have cells of like depth; a part may be empty.
+        """
+        task = self.task
+        self.optimizer.zero_grad(set_to_none=True)
+        n_cells, asked = sum(len(rows) for rows in group), False
+        loss = next(task.network.parameters()).new_zeros((), dtype=torch.float64)
+        for rows in group:
+            part = rows[rank() :: world_size()]
+            mean, weight = task.loss(part, self.place.epoch) if len(part) else (None, 0.0)
+            whole, wishes = sum_over(torch.tensor([weight, self.stop], dtype=torch.float64)).tolist()
+            asked = asked or wishes > 0
+            if mean is not None:
+                of_batch = weight / whole if whole > 0 else 1.0  # where nothing is learnt the gradient is zero
+                (mean * (of_batch * len(rows) / n_cells)).backward()  # type: ignore[no-untyped-call]
+                loss += mean.detach().double() * (of_batch * len(rows))
+        sum_gradients([p for p in task.network.parameters() if p.requires_grad])
+        return sum_over(loss), asked
+
+    def _settle(self) -> None:
+        """Book the loss of the step before: a GPU has it by now, and did not stand still for it."""
+        if self._unsettled is None:
+            return
+        loss, n_cells = float(self._unsettled[0]), self._unsettled[1]
+        self._unsettled = None
         if not math.isfinite(loss):
             raise AnnatacError(
                 f"The loss became {loss} in epoch {self.place.epoch + 1}. Lower learning_rate (now "
                 f"{self.config.learning_rate:g}) in the recipe and start anew."
             )
+        self.place.sums["loss"] += loss
+        self.place.sums["cells"] += n_cells
 
     def _interrupt(self) -> None:
         self.save()
+        wait()  # nobody says that there is a checkpoint before there is
         place = self.place
         self.log.write("interrupt", phase=self.task.phase, epoch=place.epoch, batch=place.batch)
         raise Interrupted(
@@ -163,8 +226,10 @@ class Loop:
         )
 
     def save(self) -> None:
-        """Write the checkpoint."""
-        save_checkpoint(self.folder, self.task.network, self.optimizer, self.best, self.place)
+        """Write the checkpoint, in the first process."""
+        self._settle()
+        if is_first():
+            save_checkpoint(self.folder, self.task.network, self.optimizer, self.best, self.place)
         self._saved_at = time.monotonic()
 
 
@@ -173,20 +238,26 @@ def run(
 ) -> Trained:
     """Train ``task`` and return its best weights.
 
-    A checkpoint is kept in ``folder`` after every epoch, every two minutes, and on Ctrl-C; with ``resume``
-    the run goes on from it and ends as it would have without the interruption.
+    A checkpoint is kept in ``folder`` after every epoch, every two minutes, and on Ctrl-C or SIGTERM; with
+    ``resume`` the run goes on from it and ends as it would have without the interruption.
+
+    In several processes (:func:`annatac.train.distributed.together`) the first one writes checkpoints and the
+    run log and shows the bar; all return the same. The number of processes changes the last digits of the
+    losses, nothing else, and may be another one when a run is resumed.
 
     Raises
     ------
     Interrupted
-        Ctrl-C; says how to go on.
+        Ctrl-C or SIGTERM; says how to go on.
     OutputError
         The checkpoint cannot be written.
+    ProcessLost
+        Another process ended; says how to go on.
     """
     with (
+        _saying_how_to_go_on(folder),
         kept_if_usable(folder, resume=resume),
-        torch.random.fork_rng(),
-        ProgressBar(task.phase, config.epochs, enabled=progress) as bar,
+        ProgressBar(task.phase, config.epochs, enabled=progress and is_first()) as bar,
     ):
         loop = Loop(task, config, folder, seed)
         loop.start(resume=resume)
@@ -198,22 +269,45 @@ def run(
 
 
 @contextmanager
+def _saying_how_to_go_on(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except ProcessLost as error:
+        if not (folder / FILE).is_file():
+            raise
+        raise ProcessLost(
+            f"{error} The last checkpoint is in {folder}: repeat the command with --resume to go on from it."
+        ) from error
+
+
+@contextmanager
 def _stop_between_steps(loop: Loop) -> Iterator[None]:
-    """Let Ctrl-C wait for the step under way, so that the checkpoint is exact; a second one does not wait."""
+    """Let Ctrl-C and SIGTERM wait for the step under way, so that the checkpoint is exact.
+
+    A second one does not wait. Schedulers of clusters send SIGTERM before they end a job.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    first_at = 0.0
 
-    def on_interrupt(number: int, frame: FrameType | None) -> None:
-        loop.stop = True
-        signal.signal(signal.SIGINT, before)
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal first_at
+        if not loop.stop:
+            loop.stop, first_at = True, time.monotonic()
+        elif world_size() == 1 or time.monotonic() - first_at > ONE_SIGNAL_S:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+            signal.raise_signal(number)
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    for name in before:
+        signal.signal(name, on_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def learning_rate(config: OptimConfig, step: int, epoch: int, n_steps: int) -> float:

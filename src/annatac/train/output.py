@@ -13,6 +13,7 @@ from annatac import keys
 from annatac.errors import AnnatacError, ModelError, OutputError
 from annatac.io.atomic import check_writable
 from annatac.train.checkpoint import FILE as CHECKPOINT
+from annatac.train.distributed import is_first
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,9 +29,11 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
     ModelError
         ``resume`` without a checkpoint.
     """
+    folder = output.with_name(output.name + ".run")
+    if not is_first():  # the first process checks and writes
+        return folder
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already. Pass --overwrite to replace it, or choose another name.")
-    folder = output.with_name(output.name + ".run")
     if resume and not (folder / CHECKPOINT).is_file():
         raise ModelError(f"Nothing to resume: there is no checkpoint in {folder}. Start without --resume.")
     check_writable(output)
@@ -40,6 +43,9 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
 @contextmanager
 def kept_if_usable(folder: Path, *, resume: bool) -> Iterator[None]:
     """Make the folder of checkpoints; where the block fails before there is one, remove it again."""
+    if not is_first():
+        yield
+        return
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     try:

@@ -23,8 +23,9 @@ from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts
 from annatac.train.device import choose_device
+from annatac.train.distributed import is_first, rank, sum_over, together, wait, world_size
 from annatac.train.finetune import fingerprint
-from annatac.train.loop import run
+from annatac.train.loop import BatchLoss, run
 from annatac.train.masking import mask_batch
 from annatac.train.output import island_settings, run_folder
 from annatac.train.positions import svd_positions
@@ -72,12 +73,12 @@ class PretrainTask:
             epoch=epoch,
         )
 
-    def loss(self, rows: Rows, epoch: int) -> Tensor:
-        """Return the mean cross-entropy of the masked islands' openness class."""
+    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
+        """Return the mean cross-entropy of the masked islands' openness class; its weight is their number."""
         logits, target = self._masked(rows, epoch)
         if len(target) == 0:  # too few open islands to mask one
-            return logits.sum() * 0
-        return nn.functional.cross_entropy(logits, target)
+            return BatchLoss(logits.sum() * 0, 0)
+        return BatchLoss(nn.functional.cross_entropy(logits, target), len(target))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -85,13 +86,15 @@ class PretrainTask:
         if len(self.held_out) == 0:
             return {}
         self.network.eval()
-        total = correct = count = 0.0
         n_tokens = self.network.n_tokens(self.n_open[self.held_out])
-        for chosen in in_order_of_depth(n_tokens, batch_size=self.config.batch_size):
-            logits, target = self._masked(self.held_out[chosen], -1)
-            total += float(nn.functional.cross_entropy(logits, target, reduction="sum"))
-            correct += float((logits.argmax(-1) == target).sum())
-            count += len(target)
+        batches = in_order_of_depth(n_tokens, batch_size=self.config.batch_size)
+        sums = torch.zeros(len(batches), 3, dtype=torch.float64)
+        for i in range(rank(), len(batches), world_size()):
+            logits, target = self._masked(self.held_out[batches[i]], -1)
+            sums[i, 0] = nn.functional.cross_entropy(logits, target, reduction="sum")
+            sums[i, 1] = (logits.argmax(-1) == target).sum()
+            sums[i, 2] = len(target)
+        total, correct, count = sum_over(sums).sum(0).tolist()
         loss = total / max(count, 1)
         return {"loss": loss, "accuracy": correct / max(count, 1), "score": -loss}
 
@@ -118,6 +121,7 @@ class PretrainTask:
         return logits[cell, batch.islands_BN.to(self.device)[chosen_BN]]
 
 
+@together
 def pretrain(
     adata: AnnData,
     *,
@@ -190,11 +194,13 @@ def pretrain(
         island_settings=island_settings(islands, bin_size),
         metrics={"held_out": figures, "n_held_out": n_held, "best_epoch": trained.best_epoch + 1},
         training={"n_cells": adata.n_obs, "seed": seed},
-        run_log=(folder / "run.jsonl").read_text(encoding="utf-8"),
         card=_card(universe, adata.n_obs, figures),
     )
-    artifacts.save(artifact, output, overwrite=overwrite)
-    shutil.rmtree(folder, ignore_errors=True)
+    if is_first():
+        artifact.run_log = (folder / "run.jsonl").read_text(encoding="utf-8")
+        artifacts.save(artifact, output, overwrite=overwrite)
+        shutil.rmtree(folder, ignore_errors=True)
+    wait()  # whoever reads the model now finds it
     return output
 
 
