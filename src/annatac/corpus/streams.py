@@ -47,4 +47,4 @@ def keyed_dropout(
     if rate <= 0:
         return None
     draws = keyed_uniform("dropout", seed, epoch, np.asarray(cells)[:, None], np.arange(n_units))
-    return (draws >= rate) / np.float32(1 - rate)
+    return (draws >= rate).astype(np.float32) / np.float32(1 - rate)

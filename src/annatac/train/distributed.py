@@ -27,7 +27,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TIMEOUT = timedelta(hours=4)  # one process may fit the wide path while the others wait
-_joined = {"times": 0, "store": None}  # of this process
+_root: dist.Store | None = None  # by which the processes find each other
+_meetings = 0  # of this process: each has keys of its own in the store
 
 
 class ProcessLost(AnnatacError):
@@ -110,7 +111,9 @@ def from_first(make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     if not _together():
         return make()
     tensors = make() if is_first() else {}
-    header = {name: [str(value.dtype).removeprefix("torch."), *value.shape] for name, value in tensors.items()}
+    header = {
+        name: [str(value.dtype).removeprefix("torch."), *value.shape] for name, value in tensors.items()
+    }
     described = json.loads(_text_of_first(json.dumps(header)))
     with _reaching_all():
         for name, (dtype, *shape) in described.items():
@@ -188,13 +191,14 @@ def together(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def _joining() -> Iterator[None]:
+    global _root, _meetings
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or _together():
         yield
         return
-    if _joined["store"] is None:
-        _joined["store"] = next(iter(dist.rendezvous("env://", timeout=TIMEOUT)))[0]  # type: ignore[attr-defined]
-    _joined["times"] += 1
-    store = dist.PrefixStore(f"annatac/{_joined['times']}", _joined["store"])
+    if _root is None:
+        _root = next(iter(dist.rendezvous("env://", timeout=TIMEOUT)))[0]  # type: ignore[attr-defined]
+    _meetings += 1
+    store = dist.PrefixStore(f"annatac/{_meetings}", _root)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         store=store,
