@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import annatac
 from annatac import keys, tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, OverlapError
+from annatac.genome.intervals import overlaps_any
 from annatac.pp import peak_islands
 from annatac.pp.quality import MIN_OPEN
 
@@ -266,13 +267,12 @@ def test_the_overlap_by_hand(query, annotator, named):
     wider = ad.AnnData(x, obs=some.obs, var=pd.concat([some.var, extra]), uns=dict(query.uns))
     overlap = named(wider).uns["annatac"]["overlap"]
     left = known & ~islands.var["chrom"].isin(["chr1", "chr2"]).to_numpy()
-    sums = np.asarray(islands.X.sum(0)).ravel()
-    outside = ~known & ~islands.var["chrom"].isin(["chr1", "chr2"]).to_numpy()
+    within = overlaps_any(some.var[["chrom", "start", "end"]], universe.member_peaks())
     assert overlap["n_shared"] == left.sum()
     assert overlap["n_model_islands"] == len(universe)
-    assert overlap["n_query_islands"] == left.sum() + outside.sum() + 2
+    assert overlap["n_query_islands"] == left.sum()  # peaks that the reference lacks make no island
     assert overlap["share_of_model_islands_measured"] == pytest.approx(left.sum() / len(universe))
-    wanted = sums[left].sum() / (sums[left].sum() + sums[outside].sum() + 60)
+    wanted = some.X[:, within].sum() / (some.X.sum() + 60)
     assert overlap["share_of_query_counts_known"] == pytest.approx(wanted)
     open_known = (islands.X[:, left].toarray() > 0).sum(1)
     assert overlap["median_open_known"] == np.median(open_known)
@@ -298,8 +298,25 @@ def test_no_island_in_common(query, annotator):
     query.var_names = [
         f"{c}:{s}-{e}" for c, s, e in zip(query.var.chrom, query.var.start, query.var.end, strict=True)
     ]
-    with pytest.raises(OverlapError, match=r"None of the query's .* islands is among the model's"):
+    with pytest.raises(OverlapError, match=r"None of the query's .* peaks overlaps one of the model's"):
         tl.annotate(query, annotator)
+
+
+def test_what_is_open_beside_the_reference_peaks_is_left_out(query, annotator):
+    universe = annotator.artifact.universe
+    tokens, overlap = annotator.tokens(query)
+    beside = universe.member_peaks().iloc[::3]
+    ends = beside["end"].to_numpy()
+    free = pd.DataFrame({"chrom": beside["chrom"].to_numpy(), "start": ends + 5, "end": ends + 25})
+    free = free[~overlaps_any(free, universe.member_peaks())].drop_duplicates()
+    assert len(free) > 50
+    free.index = [f"{c}:{s}-{e}" for c, s, e in free.itertuples(index=False)]
+    x = sp.hstack([query.X, sp.csr_matrix(np.full((query.n_obs, len(free)), 5))], format="csr")
+    var = pd.concat([query.var[["chrom", "start", "end"]], free])
+    wider = ad.AnnData(x, obs=query.obs, var=var, uns=dict(query.uns))
+    found, wider_overlap = annotator.tokens(wider)
+    assert (found != tokens).nnz == 0
+    assert wider_overlap.share_of_query_counts_known < 0.9 * overlap.share_of_query_counts_known
 
 
 def test_features_without_coordinates(query, annotator):

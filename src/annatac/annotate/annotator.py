@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from annatac import keys
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError, OverlapError
 from annatac.model import artifact as artifacts
@@ -132,6 +133,10 @@ class Annotator:
     def tokens(self, adata: AnnData) -> tuple[sp.csr_matrix, Overlap]:
         """Return a query's tokens (uint8 CSR, cells x islands of the model) and their overlap.
 
+        Peaks of the query that overlap none of the reference's are left out: openness elsewhere in an island is
+        not what the model learnt about it. Between studies with few peaks in common this decides
+        (``perf/cross_study.py``). Counts that are in bins already are used as they are.
+
         Raises
         ------
         AssemblyError
@@ -140,12 +145,16 @@ class Annotator:
             No island in common, or the median cell keeps fewer than 5 known open islands.
         """
         universe = self.artifact.universe
-        settings = dict(self.artifact.island_settings)
         islands = adata
         if universe.has_coordinates:
-            islands = peak_islands(adata, **settings)
+            within = None if keys.ISLANDS in adata.uns else universe.member_peaks()
+            islands = peak_islands(adata, within=within, **self.artifact.island_settings)
             check_profile(islands, universe)
         tokens, overlap = tokenize(islands, universe)
+        share_within = islands.uns.get(keys.ISLANDS, {}).get("share_within", 1.0)
+        overlap = replace(
+            overlap, share_of_query_counts_known=overlap.share_of_query_counts_known * float(share_within)
+        )
         if overlap.median_open_known < MIN_OPEN_TO_CALL:
             advice = (
                 "Count the query's fragments in the model's islands (give the fragment file), or train on a "

@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import AnnatacWarning, ConfigError, InputError
+from annatac.errors import AnnatacWarning, ConfigError, InputError, OverlapError
 from annatac.genome.annotation import as_genes
 from annatac.genome.chroms import is_standard, sort_key, species_prefixes, to_ucsc
 from annatac.genome.intervals import intervals_of, island_names, overlaps_any, read_bed
@@ -39,6 +39,7 @@ def peak_islands(
     assign: Assign = "midpoint",
     openness: Openness = "mean",
     blacklist: str | Path | pd.DataFrame | None = None,
+    within: pd.DataFrame | None = None,
     standard_chromosomes: bool = True,
 ) -> AnnData:
     """Return the cells' peak islands: chromosomes cut into bins, and the openness of the peaks in each.
@@ -63,6 +64,9 @@ def peak_islands(
         up (the published code), their sum, their maximum, or 1 where any is open.
     blacklist
         BED file or table of intervals; peaks that overlap one are left out.
+    within
+        Table of intervals (chrom, start, end); peaks that overlap none of them are left out. A model gives the
+        peaks of its reference: what is open beside them in the same island was never seen in training.
     standard_chromosomes
         Leave out the mitochondrion and scaffolds; a warning says how many counts go with them.
 
@@ -72,7 +76,7 @@ def peak_islands(
     X: int32 CSR. obs and uns: as in ``adata``. var: index 'chr1:5000-10000', ``chrom``, ``start``, ``end``,
     ``n_peaks``, ``peaks`` ('start-end;...' of the peaks, '' where a bin was counted whole) and, with genes,
     ``genes`` (';'-joined symbols whose start site lies in the island). ``uns['annatac_islands']``: the
-    parameters.
+    parameters, among them ``share_within``, the share of all counts that lie ``within``.
 
     Raises
     ------
@@ -80,6 +84,8 @@ def peak_islands(
         An unknown choice, ``islands='tss'`` without genes, or bins that cannot be regrouped exactly.
     InputError
         X holds no counts (see :func:`annatac.pp.validate_counts`), no peak is left, or a file cannot be used.
+    OverlapError
+        No peak overlaps ``within``.
     """
     _check_choices(bin_size, {"islands": islands, "assign": assign, "openness": openness})
     if islands == "tss" and genes is None:
@@ -99,6 +105,13 @@ def peak_islands(
         keep &= ~overlaps_any(table, bad)
     if not keep.any():
         raise InputError(_nothing_left(adata, table, blacklisted=blacklist is not None))
+    share_within = 1.0
+    if within is not None:
+        n_before = n_counts[keep].sum()
+        keep &= overlaps_any(table, within)
+        if not keep.any():
+            raise OverlapError(_nothing_within(adata, within))
+        share_within = float(n_counts[keep].sum() / n_before) if n_before else 1.0
     peak_of, bins = assign_peaks(table, np.flatnonzero(keep), bin_size, "midpoint" if made else assign)
     order, island_of, var = group_by_island(table, peak_of, bins, bin_size)
     peak_of = peak_of[order]
@@ -119,7 +132,7 @@ def peak_islands(
         for x in in_chunks(adata.X)
     ]
     x = parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
-    parameters = {
+    parameters: dict[str, Any] = {
         "bin_size": bin_size,
         "islands": islands,
         "assign": assign,
@@ -128,6 +141,8 @@ def peak_islands(
         "blacklist": blacklist is not None,
         "source": "peaks",
     }
+    if within is not None:
+        parameters["share_within"] = share_within
     if made:
         parameters |= {k: v for k, v in made.items() if k not in ("bin_size", "islands")}
         parameters["openness"] = openness if openness == "binary" else made.get("openness", openness)
@@ -220,6 +235,15 @@ def _nothing_left(adata: AnnData, table: pd.DataFrame, *, blacklisted: bool) -> 
     if blacklisted and is_standard(table["chrom"]).any():
         return f"{message} The blacklist covers all of them: is it of this assembly, and a blacklist?"
     return f"{message} Expected names such as chr1 or 1. To use them pass standard_chromosomes=False."
+
+
+def _nothing_within(adata: AnnData, within: pd.DataFrame) -> str:
+    first = within.iloc[0]
+    return (
+        f"None of the query's {adata.n_vars:,} peaks overlaps one of the model's {len(within):,}: they look like "
+        f"'{adata.var_names[0]}', the model's like '{first['chrom']}:{first['start']}-{first['end']}'. Count the "
+        "query's fragments in the model's peaks: give the fragment file."
+    )
 
 
 def _carry(old: pd.DataFrame, peak_of: Rows, island_of: Rows, var: pd.DataFrame) -> None:
