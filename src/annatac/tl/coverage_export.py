@@ -18,7 +18,8 @@ from annatac.genome.assemblies import chrom_lengths, is_known
 from annatac.genome.chroms import sort_key
 from annatac.io.atomic import atomic_dir
 from annatac.io.safe_names import safe_names
-from annatac.tl.cell_groups import CellGroups, Fragments, cell_fragments, cell_groups
+from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.groups import CellGroups, cell_groups
 from annatac.tl.locus_coverage import COUNTS, NORMALISATIONS, bin_sums, check_choice, scale_of, unit_of
 
 if TYPE_CHECKING:

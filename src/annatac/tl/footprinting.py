@@ -13,8 +13,9 @@ from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
 from annatac.genome.fasta import Genome
 from annatac.genome.intervals import intervals_of, read_bed
-from annatac.tl.cell_groups import Fragments, cell_fragments, cell_groups
+from annatac.tl.cell_fragments import Fragments, cell_fragments
 from annatac.tl.footprint_profiles import Footprints
+from annatac.tl.groups import cell_groups
 from annatac.tl.sites import SiteCounter, SiteInput, Sites, read_sites
 from annatac.tl.tn5_bias import KmerBias, expected_insertions
 

@@ -13,7 +13,8 @@ from annatac import keys
 from annatac.errors import ConfigError, InputError
 from annatac.genome.annotation import as_genes
 from annatac.io.fragment_cells import CellFragmentReader
-from annatac.tl.cell_groups import Fragments, cell_fragments, cell_groups
+from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.groups import cell_groups
 from annatac.tl.sites import SiteCounter, read_sites
 
 if TYPE_CHECKING:

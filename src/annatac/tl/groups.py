@@ -1,18 +1,22 @@
-"""Cells grouped by a column of obs."""
+"""Cells grouped by a column of obs: types, samples, conditions."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from annatac import keys
 from annatac.errors import AnnatacWarning, LabelError, nearest
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+ALL_CELLS = "all cells"
 
 
 def column_of(adata: AnnData, key: str) -> pd.Series:
@@ -74,6 +78,84 @@ def large_groups(
             stacklevel=3,
         )
     return large
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellGroups:
+    """Cells by type.
+
+    ``names``: the types that are used, in the order of the model's types, then of the column; ``code``
+    (int64, one a cell): their number, -1 for cells left out; ``n_cells`` (int64, one a type); ``order``: all
+    types of the column, by which plots choose colours.
+    """
+
+    names: list[str]
+    code: npt.NDArray[np.int64]
+    n_cells: npt.NDArray[np.int64]
+    order: list[str]
+
+
+def cell_groups(
+    adata: AnnData, groupby: str | None = None, *, min_cells: int = 10, types: list[str] | None = None
+) -> CellGroups:
+    """Return the cells of each type of ``obs[groupby]``; without it ``annatac_label``, else all in one.
+
+    Raises
+    ------
+    LabelError
+        No such column (the nearest is named), no such type, or no type with ``min_cells`` cells.
+
+    Warns
+    -----
+    AnnatacWarning
+        Types of fewer cells are left out (they are named).
+    """
+    if groupby is None and keys.LABEL not in adata.obs:
+        n = np.array([adata.n_obs], dtype=np.int64)
+        return CellGroups(
+            names=[ALL_CELLS], code=np.zeros(adata.n_obs, np.int64), n_cells=n, order=[ALL_CELLS]
+        )
+    column = keys.LABEL if groupby is None else groupby
+    values = column_of(adata, column)
+    known = values.notna().to_numpy()
+    text = values.astype(str).to_numpy(dtype=object)
+    present = set(text[known])
+    listed = (
+        [str(name) for name in values.cat.categories]
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        else sorted(present)
+    )
+    classes = [str(name) for name in adata.uns.get(keys.UNS, {}).get("classes", [])]
+    order = list(dict.fromkeys([*classes, *listed]))
+    if types is not None:
+        for name in types:
+            if name not in present:
+                raise LabelError(
+                    f"No cell has the type '{name}' in obs['{column}'].{nearest(name, present)} "
+                    f"Types: {', '.join(sorted(present))}."
+                )
+        present &= set(types)
+    sizes = pd.Series(text[known]).value_counts()
+    names = [name for name in order if name in present and sizes[name] >= min_cells]
+    small = [f"{name} ({sizes[name]})" for name in order if name in present and sizes[name] < min_cells]
+    if not names:
+        raise LabelError(
+            f"No type in obs['{column}'] has {min_cells} cells; there are: {', '.join(small) or 'none'}. "
+            "Lower min_cells, or name another column."
+        )
+    if small:
+        warnings.warn(
+            f"Types of fewer than {min_cells} cells are left out: {', '.join(small)}.",
+            AnnatacWarning,
+            stacklevel=3,
+        )
+    number = {name: i for i, name in enumerate(names)}
+    code = np.array(
+        [number.get(name, -1) if ok else -1 for name, ok in zip(text, known, strict=True)], dtype=np.int64
+    )
+    return CellGroups(
+        names=names, code=code, n_cells=np.bincount(code[code >= 0], minlength=len(names)), order=order
+    )
 
 
 def _text(value: Any) -> str:

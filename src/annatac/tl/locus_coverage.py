@@ -16,7 +16,8 @@ from annatac.errors import ConfigError, InputError, nearest
 from annatac.genome.annotation import as_genes
 from annatac.genome.regions import Region, parse_region
 from annatac.io.fragment_cells import CellFragments
-from annatac.tl.cell_groups import CellGroups, Fragments, cell_fragments, cell_groups
+from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.groups import CellGroups, cell_groups
 
 if TYPE_CHECKING:
     from anndata import AnnData
