@@ -42,6 +42,12 @@ def report(
             help="Genes (GTF, GFF3 or BED): the nearest gene of each computed marker.",
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Model that named the cells: adds the islands it went by for each type."
+        ),
+    ] = None,
     no_markers: Annotated[bool, typer.Option("--no-markers", help="Leave computed markers out.")] = False,
     seed: options.Seed = 0,
     threads: options.Threads = None,
@@ -58,7 +64,7 @@ def report(
     Examples:
       annatac report out.h5ad -o report.html --by donor
       annatac report out.h5ad -o report.html --truth cell_type \\
-          --genes genes.gtf.gz
+          --genes genes.gtf.gz --model blood_model
     """
     from annatac.report import report as write
 
@@ -69,6 +75,7 @@ def report(
         sample_key=by,
         markers=markers,
         genes=genes,
+        model=model,
         title=title,
         compute_markers=not no_markers,
         seed=seed,

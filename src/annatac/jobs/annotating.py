@@ -112,7 +112,7 @@ def annotate(
             uns=result.uns,
         )
     if report is not None:
-        write_report(output, report)
+        write_report(output, report, model=annotator)
     counts = result.obs[keys.LABEL].value_counts()
     return Annotated(
         adata=adata,

@@ -20,6 +20,7 @@ from annatac.report.charts.boxes import boxes
 from annatac.report.charts.heatmap import heatmap
 from annatac.report.charts.histogram import histogram
 from annatac.report.charts.stacked_bars import stacked_bars
+from annatac.report.evidence import Evidence
 from annatac.report.layout import Layout
 from annatac.report.markers import MarkerTable
 from annatac.report.packing import packed_map
@@ -41,6 +42,7 @@ def content_of(
     source: str,
     layout: Layout,
     markers: MarkerTable | None,
+    evidence: dict[str, Evidence],
     max_cells_drawn: int,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def content_of(
             **({} if evaluation is None else _truth_pictures(evaluation, cells)),
         },
         "evaluation": evaluation,
-        "pages": type_pages(cells, colors, markers),
+        "pages": type_pages(cells, colors, markers, evidence),
         "markers": markers,
         "markers_are_cut": markers is not None and sum(markers.n_all.values()) > len(markers.rows),
         "marker_columns": [] if markers is None else [c for c in _MARKER_COLUMNS if c in markers.rows],

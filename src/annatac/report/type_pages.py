@@ -14,6 +14,7 @@ from annatac.report import svg
 from annatac.report.advice import Remark, type_remarks
 from annatac.report.cells import Cells
 from annatac.report.charts.histogram import histogram
+from annatac.report.evidence import Evidence
 from annatac.report.markers import MarkerTable
 from annatac.report.tables import by_group, cross_table, mean_probabilities
 
@@ -38,11 +39,14 @@ class TypePage:
     true_types: list[tuple[str, int, float]]
     n_markers: int | None
     markers: list[dict[str, Any]]
+    evidence: Evidence | None
     remarks: list[Remark]
     confidence_svg: str
 
 
-def type_pages(cells: Cells, colors: list[str], markers: MarkerTable | None) -> list[TypePage]:
+def type_pages(
+    cells: Cells, colors: list[str], markers: MarkerTable | None, evidence: dict[str, Evidence]
+) -> list[TypePage]:
     """Return the pages of the types that have cells, in the model's order, the novel class last."""
     table = by_group(cells, cells.label)
     probabilities = mean_probabilities(cells)
@@ -74,6 +78,7 @@ def type_pages(cells: Cells, colors: list[str], markers: MarkerTable | None) -> 
                 else _rows(cells.truth.names, truth[code])[:N_TRUE],
                 n_markers=n_markers,
                 markers=rows,
+                evidence=evidence.get(row["name"]),
                 remarks=type_remarks(
                     row,
                     n_samples=len(cells.sample.names) if cells.sample is not None else 1,

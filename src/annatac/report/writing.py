@@ -13,12 +13,15 @@ from annatac.io.atomic import atomic_path, check_writable
 from annatac.io.read import read_one
 from annatac.report.cells import cells_of
 from annatac.report.content import content_of
+from annatac.report.evidence import evidence_of
 from annatac.report.layout import layout_of
 from annatac.report.markers import MarkerSource, MarkerTable, computed_markers, marker_table
 from annatac.report.render import check_jinja2, page
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from annatac.annotate.annotator import Annotator
 
 
 def report(
@@ -29,6 +32,7 @@ def report(
     sample_key: str | None = None,
     markers: MarkerSource | None = None,
     genes: str | Path | pd.DataFrame | None = None,
+    model: Annotator | str | Path | None = None,
     title: str | None = None,
     compute_markers: bool = True,
     n_markers: int = 100,
@@ -53,6 +57,8 @@ def report(
         computed where X holds counts.
     genes
         GTF, GFF3, BED or table of genes, for the nearest gene of each computed marker.
+    model
+        The model that named the cells, or its folder: adds the islands that it went by for each type.
     title
         Heading; otherwise from the file's name.
     compute_markers
@@ -78,7 +84,7 @@ def report(
     Warns
     -----
     AnnatacWarning
-        Markers or UMAP cannot be computed; the report says why and goes without.
+        Markers, UMAP or attributions cannot be computed; the report says why and goes without.
     """
     if n_markers < 1 or max_cells_drawn < 1:
         raise ConfigError(
@@ -99,6 +105,7 @@ def report(
             table = marker_table(markers, n_top=n_markers)
         elif compute_markers:
             table = computed_markers(adata, genes=genes, n_top=n_markers)
+        evidence = {} if model is None else evidence_of(adata, cells, model, table, genes=genes, seed=seed)
         content = content_of(
             adata,
             cells,
@@ -106,6 +113,7 @@ def report(
             source=source,
             layout=layout_of(adata, seed=seed),
             markers=table,
+            evidence=evidence,
             max_cells_drawn=max_cells_drawn,
             seed=seed,
         )

@@ -176,7 +176,7 @@ def attribution_agreement(
             f"No type in common: attributions are of {', '.join(attribution.targets)}; markers of "
             f"{', '.join(markers.types)}."
         )
-    island = _island_of(markers.peaks, attribution.islands)
+    island = islands_of_peaks(markers.peaks, attribution.islands)
     known = island >= 0
     if not known.any():
         raise InputError(
@@ -230,8 +230,11 @@ def _rank_correlation(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) 
     return float(spearmanr(x, y).statistic)
 
 
-def _island_of(peaks: pd.DataFrame, islands: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return for each peak the row of its island, -1 without one."""
+def islands_of_peaks(peaks: pd.DataFrame, islands: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return for each of n peaks the row of its island (int64), -1 without one.
+
+    ``peaks`` and ``islands``: tables with chrom, start and end, named by their index.
+    """
     by_name = islands.index.get_indexer(peaks.index)
     if (by_name >= 0).any() or keys.CHROM not in peaks or keys.CHROM not in islands:
         return by_name.astype(np.int64)
