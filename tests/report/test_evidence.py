@@ -36,7 +36,8 @@ def test_the_islands_are_those_of_the_attribution(annotated):
     for name, evidence in found.items():
         assert evidence.n_cells == min(CELLS_A_TYPE, called[name])
         values = [row["mean_contribution"] for row in evidence.rows]
-        assert values == sorted(values, reverse=True) and values[-1] > 0
+        assert values == sorted(values, reverse=True)
+        assert values[-1] > 0
         assert {row["island"] for row in evidence.rows} <= set(model.artifact.universe.names)
         assert evidence.n_shared is None
 
