@@ -17,7 +17,7 @@ from annatac.pp.quality import MIN_OPEN
 
 OBS = (
     "annatac_label", "annatac_confidence", "annatac_novelty", "annatac_is_novel", "annatac_reason",
-    "annatac_n_open",
+    "annatac_n_open", "annatac_label_safe",
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_slots_types_and_shapes(named, query, annotator, types):
     assert uns["model_id"] == annotator.artifact.model_id
     assert uns["schema_version"] == 1
     assert uns["annatac_version"] == annatac.__version__
-    assert uns["parameters"] == {"novelty_threshold": 0.5, "min_open": MIN_OPEN}
+    assert uns["parameters"] == {"novelty_threshold": 0.5, "min_open": MIN_OPEN, "safe_level": 0.95}
     assert not [slot for slot in (*result.obs, *result.obsm, *result.uns) if any(t in slot for t in types)]
 
 

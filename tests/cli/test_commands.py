@@ -132,7 +132,8 @@ def test_annotate_writes_slots_and_table(run, inputs, model, outputs):
     assert cells.obsm[keys.PROBABILITIES].shape == (120, 4)
     np.testing.assert_allclose(cells.obsm[keys.PROBABILITIES].sum(1), 1, rtol=1e-5)
     table = pd.read_csv(csv, keep_default_na=False)
-    assert table.columns.tolist() == ["barcode", "label", "confidence", "novelty", "is_novel", "reason"]
+    columns = ["barcode", "label", "confidence", "novelty", "is_novel", "reason", "label_safe"]
+    assert table.columns.tolist() == columns
     assert table["barcode"].tolist() == source.obs_names.tolist()
     assert table["label"].tolist() == cells.obs[keys.LABEL].astype(str).tolist()
     np.testing.assert_allclose(table["confidence"], cells.obs[keys.CONFIDENCE], atol=1e-6)

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 
 from annatac import keys
+from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError, OverlapError
 from annatac.model import artifact as artifacts
@@ -83,6 +84,27 @@ class Annotator:
     def classes(self) -> list[str]:
         """The C cell types, in the order of the probabilities."""
         return self.artifact.classes
+
+    @property
+    def hierarchy(self) -> Hierarchy | None:
+        """The types' ancestors, or None where the model was fine-tuned without."""
+        stored = self.artifact.hierarchy
+        if not stored:
+            return None
+        return Hierarchy.from_dict(stored, self.classes, self.artifact.class_ids)
+
+    def with_hierarchy(self, source: str | Path) -> Annotator:
+        """Return the same model with other ancestors of its types (see :func:`annatac.finetune`).
+
+        Raises
+        ------
+        InputError, LabelError
+            The hierarchy cannot be read, or lacks a type.
+        """
+        tree = hierarchy_of(self.classes, source)
+        stored = {} if tree is None else tree.to_dict()
+        ids = self.artifact.class_ids if tree is None else tree.class_ids
+        return Annotator(replace(self.artifact, hierarchy=stored, class_ids=ids))
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.annotate.annotator import Annotator, Predictions
+from annatac.annotate.hierarchy import Hierarchy
 from annatac.errors import ConfigError
 from annatac.pp.quality import MIN_OPEN
 
@@ -30,14 +31,19 @@ class CallSettings:
         A cell whose best softmax is under it is called novel (the paper's rule).
     min_open
         Cells with fewer known open islands are flagged ``low_quality``.
+    safe_level
+        The probability that the safe label must have: 1 minus the error rate that is wished.
     """
 
     novelty_threshold: float = 0.5
     min_open: int = MIN_OPEN
+    safe_level: float = 0.95
 
     def __post_init__(self) -> None:
         if not 0 <= self.novelty_threshold <= 1:
             raise ConfigError(f"The novelty threshold is {self.novelty_threshold}; 0 to 1 is expected.")
+        if not 0 < self.safe_level <= 1:
+            raise ConfigError(f"The safe level is {self.safe_level}; over 0, to 1, is expected.")
 
 
 class Calls(NamedTuple):
@@ -75,4 +81,18 @@ def make_calls(
             keys.N_OPEN: predicted.n_open,
         }
     )
+    add_safe_labels(obs, annotator.hierarchy, predicted.probabilities, settings.safe_level)
     return Calls(obs, {keys.PROBABILITIES: predicted.probabilities, keys.EMBEDDING: predicted.embedding})
+
+
+def add_safe_labels(
+    obs: pd.DataFrame,
+    hierarchy: Hierarchy | None,
+    probabilities: npt.NDArray[np.float32],
+    safe_level: float,
+) -> None:
+    """Add each cell's type, or the nearest ancestor of it that is probable enough; nothing without a hierarchy."""
+    if hierarchy is not None:
+        obs[keys.LABEL_SAFE] = pd.Categorical(
+            hierarchy.safe_labels(probabilities, safe_level), categories=list(hierarchy.types_of())
+        )

@@ -15,6 +15,7 @@ import torch
 
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.card import model_card
+from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
 from annatac.annotate.reference import reference_tensors
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
@@ -54,6 +55,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     keep_reference: bool = True,
+    hierarchy: str | Path = CELL_ONTOLOGY,
     progress: bool = False,
 ) -> Annotator:
     """Train a model on labelled cells and write its folder.
@@ -85,6 +87,9 @@ def finetune(
         Replace an existing model folder.
     keep_reference
         Keep type profiles and a sample of tokens in the folder, for adaptation and novelty.
+    hierarchy
+        Where the types' ancestors come from, which an unsure cell is answered by: 'cell-ontology' (types
+        without a term there have the root alone), a CSV or TSV of child and parent, or 'none'.
     progress
         Show a bar on standard error.
 
@@ -107,6 +112,7 @@ def finetune(
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     validate_counts(adata)
     labels = validate_labels(adata, label_key)
+    tree = hierarchy_of(labels.classes, hierarchy)
     cells = adata[labels.keep]
     islands = peak_islands(cells, islands=recipe.islands, genes=genes, bin_size=bin_size)
     started = None if base is None else artifacts.load(base)
@@ -145,6 +151,8 @@ def finetune(
         classes=labels.classes,
         recipe=recipe,
         island_settings=island_settings(islands, bin_size),
+        class_ids=[] if tree is None else tree.class_ids,
+        hierarchy={} if tree is None else tree.to_dict(),
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
         metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
         training={

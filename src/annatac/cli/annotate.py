@@ -10,7 +10,7 @@ import typer
 from annatac.cli import options
 from annatac.cli.terminal import cells_bar, counted, say
 
-_NOVELTY = "Novelty"
+_NOVELTY, _SAFE = "Novelty", "Safe labels"
 
 
 def annotate(
@@ -33,6 +33,21 @@ def annotate(
             min=0, max=1, help="A cell whose best probability is under it is novel.", rich_help_panel=_NOVELTY
         ),
     ] = 0.5,
+    safe_level: Annotated[
+        float,
+        typer.Option(
+            help="The probability that the safe label must have: the type, or an ancestor of it.",
+            rich_help_panel=_SAFE,
+        ),
+    ] = 0.95,
+    hierarchy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="cell-ontology|FILE|none",
+            help="Ancestors of the types, instead of the model's: a CSV of child and parent.",
+            rich_help_panel=_SAFE,
+        ),
+    ] = None,
     genome: options.Genome = None,
     barcodes: options.Barcodes = None,
     min_fragments: options.MinFragments = None,
@@ -67,6 +82,8 @@ def annotate(
             report=report,
             novelty_method=novelty_method,
             novelty_threshold=novelty_threshold,
+            safe_level=safe_level,
+            hierarchy=hierarchy,
             device=device,
             on_progress=on_progress,
             genome=genome,

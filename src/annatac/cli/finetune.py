@@ -49,6 +49,15 @@ def finetune(
             rich_help_panel=options.TRAINING,
         ),
     ] = True,
+    hierarchy: Annotated[
+        str,
+        typer.Option(
+            metavar="cell-ontology|FILE|none",
+            help="Ancestors of the types, by which unsure cells are answered: the Cell Ontology's, or a CSV of child "
+            "and parent.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = "cell-ontology",
     overwrite: options.Overwrite = False,
     gtf: options.Genes = None,
     bin_size: options.BinSize = 5000,
@@ -94,6 +103,7 @@ def finetune(
         resume=resume,
         overwrite=overwrite,
         keep_reference=keep_reference,
+        hierarchy=hierarchy,
         progress=watched(),
         genome=genome,
         peaks=peaks,
@@ -101,6 +111,13 @@ def finetune(
         min_fragments=min_fragments,
         chrom_sizes=chrom_sizes,
     )
+    tree = annotator.hierarchy
+    if tree is not None and hierarchy == "cell-ontology":
+        unmatched = ", ".join(tree.unmatched)
+        say(
+            f"Cell Ontology: {len(tree.classes) - len(tree.unmatched)} of {len(tree.classes)} types have a term."
+            + (f" Without one, and without ancestors but 'cell': {unmatched}." if unmatched else "")
+        )
     trained, figures = annotator.artifact.training, annotator.artifact.metrics
     held_out = figures["held_out"]
     say(

@@ -26,6 +26,7 @@ _CSV = {
     "novelty": keys.NOVELTY,
     "is_novel": keys.IS_NOVEL,
     "reason": keys.REASON,
+    "label_safe": keys.LABEL_SAFE,
 }
 
 
@@ -48,6 +49,8 @@ def annotate(
     report: str | Path | None = None,
     novelty_method: str = "softmax",
     novelty_threshold: float = 0.5,
+    safe_level: float = 0.95,
+    hierarchy: str | Path | None = None,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     **reading: Any,
@@ -59,9 +62,11 @@ def annotate(
     output
         File to write; an older one is replaced.
     csv
-        Also write a table: barcode, label, confidence, novelty, is_novel, reason.
+        Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
+    safe_level, hierarchy
+        As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
     reading
@@ -97,6 +102,8 @@ def annotate(
         adata,
         annotator,
         novelty_threshold=novelty_threshold,
+        safe_level=safe_level,
+        hierarchy=hierarchy,
         device=device,
         on_progress=None if on_progress is None else lambda done: on_progress(done, adata.n_obs),
     )
@@ -124,6 +131,6 @@ def annotate(
 
 def labels_csv(obs: pd.DataFrame) -> pd.DataFrame:
     """Return the table that ``--csv`` writes, one row a cell."""
-    table = pd.DataFrame({name: obs[slot].to_numpy() for name, slot in _CSV.items()})
+    table = pd.DataFrame({name: obs[slot].to_numpy() for name, slot in _CSV.items() if slot in obs})
     table.insert(0, "barcode", obs.index.to_numpy())
     return table.round({"confidence": 6, "novelty": 6})

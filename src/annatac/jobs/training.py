@@ -50,6 +50,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     keep_reference: bool = True,
+    hierarchy: str | Path = "cell-ontology",
     progress: bool = False,
     **reading: Any,
 ) -> Annotator:
@@ -88,6 +89,7 @@ def finetune(
         resume=resume,
         overwrite=overwrite,
         keep_reference=keep_reference,
+        hierarchy=hierarchy,
         progress=progress,
     )
 

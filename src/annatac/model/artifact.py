@@ -54,6 +54,10 @@ class Artifact:
         How islands are made from peaks: ``bin_size``, ``assign``, ``openness``.
     reference
         Profiles of the types and a sample of tokens, or empty.
+    class_ids
+        Cell Ontology id of each type, '' where none is known; empty for a base model.
+    hierarchy
+        The types' ancestors as plain values (:class:`annatac.annotate.hierarchy.Hierarchy`), or empty.
     metrics, training
         Figures of the held-out cells, and what it was trained on.
     card
@@ -66,6 +70,8 @@ class Artifact:
     recipe: Recipe
     island_settings: dict[str, Any]
     reference: dict[str, Tensor] = field(default_factory=dict)
+    class_ids: list[str] = field(default_factory=list)
+    hierarchy: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=lambda: {"method": "none"})
@@ -101,7 +107,7 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
     with atomic_dir(path, overwrite=overwrite) as folder:
         save_file(_stored(artifact.network), folder / WEIGHTS)
         artifact.universe.save(folder / ISLANDS)
-        _write_json(folder / LABELS, {"types": [{"name": name} for name in artifact.classes]})
+        _write_json(folder / LABELS, _labels(artifact))
         _write_json(folder / CALIBRATION, artifact.calibration)
         _write_json(folder / METRICS, artifact.metrics)
         training = {"recipe": _plain(asdict(artifact.recipe)), **_plain(artifact.training)}
@@ -142,7 +148,8 @@ def load(path: str | Path) -> Artifact:
     except (ConfigError, yaml.YAMLError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} was not written by this version of annatac: {error}") from error
     universe = Universe.load(path / ISLANDS)
-    classes = [entry["name"] for entry in _read_json(path / LABELS)["types"]]
+    labels = _read_json(path / LABELS)
+    classes = [entry["name"] for entry in labels["types"]]
     if len(universe) != config["n_islands"] or len(classes) != config["n_types"]:
         raise ModelError(
             f"{path}: {CONFIG} speaks of {config['n_islands']:,} islands and {config['n_types']} types, "
@@ -156,6 +163,8 @@ def load(path: str | Path) -> Artifact:
         classes=classes,
         recipe=recipe,
         island_settings=config["islands"],
+        class_ids=[entry.get("ontology_id", "") for entry in labels["types"]],
+        hierarchy=labels.get("hierarchy", {}),
         reference=_tensors(path / REFERENCE) if REFERENCE in config["files"] else {},
         metrics=_read_json(path / METRICS),
         training=training,
@@ -163,6 +172,15 @@ def load(path: str | Path) -> Artifact:
         card=(path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else "",
         run_log=(path / RUN_LOG).read_text(encoding="utf-8"),
     )
+
+
+def _labels(artifact: Artifact) -> dict[str, Any]:
+    ids = artifact.class_ids or [""] * len(artifact.classes)
+    types = [
+        {"name": name} | ({"ontology_id": one} if one else {})
+        for name, one in zip(artifact.classes, ids, strict=True)
+    ]
+    return {"types": types} | ({"hierarchy": artifact.hierarchy} if artifact.hierarchy else {})
 
 
 def _stored(network: Network) -> dict[str, Tensor]:

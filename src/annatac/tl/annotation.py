@@ -37,6 +37,8 @@ def annotate(
     *,
     novelty_threshold: float = 0.5,
     min_open: int = MIN_OPEN,
+    safe_level: float = 0.95,
+    hierarchy: str | Path | None = None,
     device: str = "auto",
     copy: bool = False,
 ) -> AnnData | None:
@@ -52,6 +54,11 @@ def annotate(
         A cell whose best softmax is under it is called ``Novel_cell_type`` (the paper's rule).
     min_open
         Cells with fewer known open islands are flagged ``low_quality``.
+    safe_level
+        The probability that ``annatac_label_safe`` must have: 1 minus the error rate that is wished.
+    hierarchy
+        Ancestors of the types instead of the model's: 'cell-ontology', a CSV or TSV of child and parent, or
+        'none' (then there is no safe label).
     device
         'auto', 'cpu', 'cuda', ...
     copy
@@ -64,15 +71,24 @@ def annotate(
     ``obs['annatac_label']`` (categorical), ``obs['annatac_confidence']`` (float32, probability of the best
     type), ``obs['annatac_novelty']`` (float32 in [0, 1], higher = newer), ``obs['annatac_is_novel']`` (bool),
     ``obs['annatac_reason']`` (categorical: '', novel, low_quality), ``obs['annatac_n_open']`` (int32),
-    ``obsm['annatac_probabilities']`` (float32, cells x types), ``obsm['X_annatac']`` (float32, cells x
-    width), ``uns['annatac']``.
+    ``obs['annatac_label_safe']`` (categorical: the best type, or the nearest of its ancestors that is
+    probable enough; novelty plays no part in it), ``obsm['annatac_probabilities']`` (float32, cells x
+    types), ``obsm['X_annatac']`` (float32, cells x width), ``uns['annatac']``.
 
     Raises
     ------
     InputError, AssemblyError, OverlapError
         The query cannot be used, is on another assembly, or shares too little with the model.
     """
-    result = annotation(adata, model, novelty_threshold=novelty_threshold, min_open=min_open, device=device)
+    result = annotation(
+        adata,
+        model,
+        novelty_threshold=novelty_threshold,
+        min_open=min_open,
+        safe_level=safe_level,
+        hierarchy=hierarchy,
+        device=device,
+    )
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     for name, column in result.obs.items():
@@ -89,12 +105,16 @@ def annotation(
     *,
     novelty_threshold: float = 0.5,
     min_open: int = MIN_OPEN,
+    safe_level: float = 0.95,
+    hierarchy: str | Path | None = None,
     device: str = "auto",
     on_progress: Callable[[int], None] | None = None,
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
-    settings = CallSettings(novelty_threshold=novelty_threshold, min_open=min_open)
+    settings = CallSettings(novelty_threshold=novelty_threshold, min_open=min_open, safe_level=safe_level)
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
+    if hierarchy is not None:
+        annotator = annotator.with_hierarchy(hierarchy)
     validate_counts(adata)
     tokens, overlap = annotator.tokens(adata)
     predicted = annotator.predict(tokens, device=device, on_progress=on_progress)
@@ -108,4 +128,6 @@ def annotation(
         "parameters": asdict(settings),
         "overlap": overlap.to_dict(),
     }
+    if (tree := annotator.hierarchy) is not None:
+        uns["hierarchy"] = tree.to_uns()
     return Annotation(obs.set_axis(adata.obs_names), obsm, {keys.UNS: uns})
