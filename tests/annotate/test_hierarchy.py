@@ -167,3 +167,12 @@ def test_models_without_a_hierarchy_have_no_safe_label(query, model_folder, tmp_
     whole = annatac.load(model_folder).with_hierarchy("none")
     whole.save(tmp_path / "model")
     assert annatac.load(tmp_path / "model").hierarchy is None
+
+
+def test_evaluate_judges_the_safe_labels(named):
+    summary = annatac.evaluate(named(), "cell_type").summary
+    assert summary["safe_share_type"] + summary["safe_share_ancestor"] + summary[
+        "safe_share_root"
+    ] == pytest.approx(1)
+    assert 0 <= summary["safe_error"] <= 1 - summary["accuracy"] + 1e-9
+    assert "safe_error" not in annatac.evaluate(named(hierarchy="none"), "cell_type").summary

@@ -10,7 +10,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from annatac import keys
+from annatac.annotate.hierarchy import Hierarchy
 from annatac.benchmark import metrics
+from annatac.benchmark.hierarchical import safe_scores
 from annatac.errors import InputError, LabelError, nearest
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class Evaluation:
         ``jaccard_weighted`` judge the forced choice (the best known type) on the cells whose true type the
         model knows (``n_evaluated``). ``accuracy_accepted`` judges those of them that were not called novel,
         ``share_rejected`` is the share that were. Cells of types that the model does not know
-        (``n_unknown_type``) count only in ``share_rejected_unknown`` and ``novelty_auroc``.
+        (``n_unknown_type``) count only in ``share_rejected_unknown`` and ``novelty_auroc``. Where there are
+        safe labels, :func:`annatac.benchmark.hierarchical.safe_scores` judges them.
     per_type
         One row a true type, the unknown ones last: ``n``, ``precision``, ``recall``, ``f1`` (forced choice),
         ``share_novel``, ``known`` (to the model), ``most_often`` (the forced choice made most often).
@@ -122,6 +125,12 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
         if keys.NOVELTY in adata.obs:
             novelty = adata.obs[keys.NOVELTY].to_numpy(dtype=float)[labelled]
             summary["novelty_auroc"] = float(roc_auc_score(~known, novelty))
+
+    details = adata.uns[keys.UNS]
+    if keys.LABEL_SAFE in adata.obs and "hierarchy" in details:
+        safe = adata.obs[keys.LABEL_SAFE].astype(str).to_numpy(dtype=object)[labelled]
+        tree = Hierarchy.from_uns(details["hierarchy"], classes)
+        summary |= safe_scores(truth[known], safe[known], tree)
 
     types = [name for name in classes if name in set(truth)] + sorted(set(truth[~known]))
     groups = None

@@ -26,6 +26,12 @@ _SUMMARY = {
     "share_rejected": "share rejected as novel",
     "share_rejected_unknown": "share rejected, types unknown to the model",
     "novelty_auroc": "AUROC of the novelty score",
+    "safe_share_type": "safe label: share answered by a type",
+    "safe_share_ancestor": "safe label: share answered by an ancestor",
+    "safe_share_root": "safe label: share answered by the root alone",
+    "safe_error": "safe label: error",
+    "safe_information": "safe label: information, 0 to 1",
+    "hierarchical_f1": "safe label: hierarchical F1",
 }
 
 
