@@ -129,7 +129,7 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
     details = adata.uns[keys.UNS]
     if keys.LABEL_SAFE in adata.obs and "hierarchy" in details:
         safe = adata.obs[keys.LABEL_SAFE].astype(str).to_numpy(dtype=object)[labelled]
-        tree = Hierarchy.from_uns(details["hierarchy"], classes)
+        tree = Hierarchy.from_uns(details["hierarchy"], list(classes))
         summary |= safe_scores(truth[known], safe[known], tree)
 
     types = [name for name in classes if name in set(truth)] + sorted(set(truth[~known]))
@@ -145,6 +145,20 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
         confusion=metrics.confusion(truth, forced, types, classes),
         flow=metrics.confusion(truth, label, types, [*classes, keys.NOVEL_LABEL]),
     )
+
+
+def forced_choices(adata: AnnData, truth_key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return each cell's true type ('' where it has none) and its best known type, object (n,) each.
+
+    Raises
+    ------
+    InputError, LabelError
+        The cells are not annotated; no such column.
+    """
+    classes, probabilities = _annotation(adata)
+    column = _column(adata, truth_key, "truth_key")
+    truth = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    return truth.to_numpy(dtype=object), classes[probabilities.argmax(axis=1)]
 
 
 def _annotation(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from annatac.annotate.hierarchy import Hierarchy
+from annatac.annotate.hierarchy import Bools, Hierarchy
 from annatac.errors import InputError
 
 
@@ -49,7 +49,9 @@ def safe_scores(truth: ArrayLike, answers: ArrayLike, hierarchy: Hierarchy) -> d
     size = members.sum(1)
     is_root = size == len(hierarchy.classes)
     is_type = size == 1
-    holds = (members[:, None, :] >= members[None, :, :]).all(2)  # node i stands above, or is, node j
+    holds: Bools = np.asarray(
+        (members[:, None, :] >= members[None, :, :]).all(2)
+    )  # node i stands above, or is, node j
     nodes_above = holds[~is_root]
     right = holds[a, t]
     pairs_truth, pairs_said = nodes_above[:, t], nodes_above[:, a]

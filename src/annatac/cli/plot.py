@@ -12,7 +12,7 @@ from annatac.cli.terminal import say
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Draw annotated cells: umap, confusion, sankey, training.",
+    help="Draw annotated cells: umap, confusion, sankey, novelty, risk-coverage, training.",
     rich_markup_mode="rich",
 )
 
@@ -112,6 +112,28 @@ def sankey(annotated: Annotated_, output: Figure, truth: Truth, debug: options.D
       annatac plot sankey out.h5ad -o sankey.png --truth cell_type
     """
     _draw("sankey", annotated, output, truth=truth)
+
+
+@app.command()
+def novelty(annotated: Annotated_, output: Figure, debug: options.Debug = False) -> None:
+    """Draw how new the cells are, with the threshold past which they are called novel.
+
+    \b
+    Examples:
+      annatac plot novelty out.h5ad -o novelty.png
+    """
+    _draw("novelty", annotated, output)
+
+
+@app.command(name="risk-coverage")
+def risk_coverage(annotated: Annotated_, output: Figure, truth: Truth, debug: options.Debug = False) -> None:
+    """Draw the error rate among the surest cells against how many are answered.
+
+    \b
+    Examples:
+      annatac plot risk-coverage out.h5ad -o risk.png --truth cell_type
+    """
+    _draw("risk-coverage", annotated, output, truth=truth)
 
 
 @app.command()

@@ -16,7 +16,8 @@ from annatac.pl.canvas import check_picture
 if TYPE_CHECKING:
     from annatac.benchmark.evaluate import Evaluation
 
-PLOTS = ("umap", "confusion", "sankey", "training")
+PLOTS = ("umap", "confusion", "sankey", "novelty", "risk-coverage", "training")
+_NEED_TRUTH = ("confusion", "sankey", "risk-coverage")
 
 
 def evaluate(
@@ -111,7 +112,7 @@ def plot(
     ----------
     kind
         'umap' (``truth`` adds a panel; ``color`` draws one column of obs alone), 'confusion' or 'sankey' (both
-        need ``truth``), 'training'.
+        need ``truth``), 'novelty', 'risk-coverage' (needs ``truth``), 'training'.
     output
         PNG, PDF or SVG by its ending.
     """
@@ -119,7 +120,7 @@ def plot(
         raise ConfigError(
             f"Plot '{kind}' is unknown; expected one of: {', '.join(PLOTS)}.{nearest(kind, PLOTS)}"
         )
-    if kind in ("confusion", "sankey") and truth is None:
+    if kind in _NEED_TRUTH and truth is None:
         raise ConfigError(f"The {kind} plot compares with true types: name their column with --truth.")
     check_writable(output)
     check_picture(output)
@@ -131,7 +132,10 @@ def plot(
     if kind == "umap":
         axes = pl.umap(adata, color) if color is not None else pl.umap_panels(adata, truth)[0]
         return pl.save(axes, output)
-    draw = pl.confusion_matrix if kind == "confusion" else pl.sankey
+    if kind == "novelty":
+        return pl.save(pl.novelty(adata), output)
+    assert truth is not None
+    draw = {"confusion": pl.confusion_matrix, "sankey": pl.sankey, "risk-coverage": pl.risk_coverage}[kind]
     return pl.save(draw(adata, truth), output)
 
 

@@ -20,6 +20,7 @@ from annatac.pl.sequence_logo import motif_logo
 from annatac.pl.training import training_curves, training_panels
 from annatac.pl.trajectory_heatmaps import trajectory_heatmap, trajectory_pairs
 from annatac.pl.trajectory_plot import trajectory
+from annatac.pl.trust_plots import novelty, risk_coverage
 from annatac.pl.volcano_plot import volcano
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "motif_enrichment",
     "motif_logo",
     "motif_ridge",
+    "novelty",
+    "risk_coverage",
     "sankey",
     "save",
     "tracks",
