@@ -79,7 +79,7 @@ def test_a_types_second_choices_are_mean_probabilities(fake):
     own = (fake.obs[keys.LABEL] == "GMP").to_numpy()
     expected = fake.obsm[keys.PROBABILITIES][own].mean(0)
     np.testing.assert_allclose(mean_probabilities(cells)[cells.label.names.index("GMP")], expected, atol=1e-6)
-    pages = {page.name: page for page in type_pages(cells, label_colors(cells.label.names), None)}
+    pages = {page.name: page for page in type_pages(cells, label_colors(cells.label.names), None, {})}
     names = [name for name, _ in pages["GMP"].second]
     order = [cells.classes[i] for i in np.argsort(-expected) if cells.classes[i] != "GMP"]
     assert names == order[: len(names)]
