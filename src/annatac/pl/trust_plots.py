@@ -155,7 +155,7 @@ def risk_coverage(adata: AnnData, truth_key: str, *, ax: Axes | None = None) -> 
     )
     ax.axhline(curve.risk[-1], color="#BBBBBB", linewidth=1, label=f"all cells: {curve.risk[-1]:.3f} wrong")
     ax.set(xlim=(0, 1), xlabel="share of cells answered, surest first", ylabel="wrong among them")
-    ax.set_ylim(0, max(0.05, 1.08 * float(curve.risk.max())))
+    ax.set_ylim(0, max(0.05, 1.35 * float(curve.risk.max())))
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8, loc="upper left")
     return ax
