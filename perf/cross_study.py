@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 
 import annatac
 from annatac import datasets
+from annatac.benchmark.methods.annatac_recipes import Ours
 from annatac.benchmark.metrics import accuracy, macro_f1
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
@@ -66,14 +66,15 @@ def judge(reference: AnnData, query: AnnData, seed: int) -> dict[str, np.ndarray
     """Return each way's predictions for the query's cells."""
     labels = reference.obs["cell_type"].to_numpy(dtype=str)
     found: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        model = annatac.finetune(reference, label_key="cell_type", output=Path(folder) / "m", seed=seed)
-        own, _ = model.tokens(reference)
-        binned = annatac.pp.peak_islands(query, **model.artifact.island_settings)
-        for way, cells in (("islands", binned), ("shared peaks", query)):
-            tokens, _ = model.tokens(cells)
-            found[f"annatac, {way}"] = np.array(model.classes)[model.predict(tokens).probabilities.argmax(1)]
-            found[f"linear, {way}"] = linear(own, labels, tokens)
+    method = Ours("default")
+    method.fit(reference, "cell_type", None, seed)
+    model = method.model
+    own, _ = model.tokens(reference)
+    binned = annatac.pp.peak_islands(query, **model.artifact.island_settings)
+    for way, cells in (("islands", binned), ("shared peaks", query)):
+        tokens, _ = model.tokens(cells)
+        found[f"annatac, {way}"] = np.array(model.classes)[model.predict(tokens).probabilities.argmax(1)]
+        found[f"linear, {way}"] = linear(own, labels, tokens)
     return found
 
 

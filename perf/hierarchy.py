@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -22,7 +21,9 @@ import pandas as pd
 import annatac
 from accuracy import RESULTS, splits
 from annatac import keys
+from annatac.benchmark import sets
 from annatac.benchmark.hierarchical import safe_scores
+from annatac.benchmark.methods.annatac_recipes import Ours
 
 LEVELS = (0.8, 0.9, 0.95, 0.99)
 
@@ -30,14 +31,9 @@ LEVELS = (0.8, 0.9, 0.95, 0.99)
 def measured(split: str, seed: int, recipe: str) -> list[dict[str, float | str]]:
     """Return one row a level of one split."""
     adata, train, test = splits(seed)[split]()
-    with tempfile.TemporaryDirectory() as folder:
-        model = annatac.finetune(
-            adata[train].copy(),
-            label_key="cell_type",
-            output=Path(folder) / "model",
-            recipe=recipe,
-            seed=seed,
-        )
+    method = Ours(recipe)
+    method.fit(adata[train].copy(), sets.TRUTH, None, seed)
+    model = method.model
     tree = model.hierarchy
     assert tree is not None
     query = adata[test].copy()

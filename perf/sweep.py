@@ -29,6 +29,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from annatac import datasets
 from annatac.annotate.fit import new_network
+from annatac.benchmark import sets
 from annatac.benchmark.metrics import accuracy, macro_f1
 from annatac.config import Recipe, from_dict
 from annatac.corpus.batches import collate, in_order_of_depth
@@ -47,8 +48,7 @@ def inner_splits() -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         ("buenrostro2018_bm0828", "bm0828", 3),
         ("schep2017_lines", "schep", 3),
     ):
-        labels = datasets.load(name).obs["cell_type"].astype(str).to_numpy()
-        labels = np.array(["LCL" if "LCL" in x or "GM" in x else x for x in labels])
+        labels = sets.load(name).obs[sets.TRUTH].to_numpy(dtype=str)
         rows = np.arange(len(labels))
         if short == "granja":  # leave the judged fifth alone
             rows, _ = next(StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels))

@@ -16,7 +16,6 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.annotate.annotator import Annotator, Predictions
-from annatac.annotate.hierarchy import Hierarchy
 from annatac.errors import ConfigError
 from annatac.pp.quality import MIN_OPEN
 
@@ -81,18 +80,7 @@ def make_calls(
             keys.N_OPEN: predicted.n_open,
         }
     )
-    add_safe_labels(obs, annotator.hierarchy, predicted.probabilities, settings.safe_level)
+    if (tree := annotator.hierarchy) is not None:
+        safe = tree.safe_labels(predicted.probabilities, settings.safe_level)
+        obs[keys.LABEL_SAFE] = pd.Categorical(safe, categories=list(tree.types_of()))
     return Calls(obs, {keys.PROBABILITIES: predicted.probabilities, keys.EMBEDDING: predicted.embedding})
-
-
-def add_safe_labels(
-    obs: pd.DataFrame,
-    hierarchy: Hierarchy | None,
-    probabilities: npt.NDArray[np.float32],
-    safe_level: float,
-) -> None:
-    """Add each cell's type, or the nearest ancestor of it that is probable enough; nothing without a hierarchy."""
-    if hierarchy is not None:
-        obs[keys.LABEL_SAFE] = pd.Categorical(
-            hierarchy.safe_labels(probabilities, safe_level), categories=list(hierarchy.types_of())
-        )

@@ -76,13 +76,6 @@ def method(name: str) -> MethodSpec:
     return known[name]
 
 
-def softmax(scores: npt.ArrayLike) -> Probabilities:
-    """Return rows of scores as probabilities."""
-    shifted = np.asarray(scores, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def labels_of(reference: AnnData, label_key: str) -> npt.NDArray[np.object_]:
     """Return the types of the reference cells as an object array of str."""
     return reference.obs[label_key].astype(str).to_numpy(dtype=object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -56,7 +57,11 @@ class CsrCells:
     def __init__(self, tokens: sp.csr_matrix) -> None:
         self.tokens = tokens
         self.n_cells, self.n_islands = (int(n) for n in tokens.shape)
-        self.n_open = np.diff(tokens.indptr).astype(np.int32)
+
+    @cached_property
+    def n_open(self) -> npt.NDArray[np.int32]:
+        """Open islands of each cell; not counted where a batch is all that is asked for."""
+        return np.diff(self.tokens.indptr).astype(np.int32)
 
     @property
     def checksum(self) -> str:

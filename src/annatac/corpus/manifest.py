@@ -124,7 +124,7 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingFileError(
                 f"{folder} is no corpus, or one that was not finished: it has no {FILE}. Make one with "
-                "`annatac prepare INPUT... -o FOLDER --corpus`; the same command finishes it."
+                "`annatac.corpus.open_for_writing`."
             ) from error
         except (OSError, ValueError) as error:
             raise DamagedFileError(f"{path} cannot be read ({error}). Copy the corpus again.") from error
@@ -133,7 +133,7 @@ class Manifest:
         if content.get("version") != VERSION:
             raise InputError(
                 f"{path} has format version {content.get('version')}, this annatac {__version__} reads version "
-                f"{VERSION}. Install the annatac that wrote it ({content.get('annatac')}), or prepare it again."
+                f"{VERSION}. Install the annatac that wrote it ({content.get('annatac')}), or write it again."
             )
         if content.pop("sha256", None) != _digest(content):
             raise DamagedFileError(f"{path} was altered or damaged. Copy the corpus again.")

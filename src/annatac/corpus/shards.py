@@ -24,8 +24,8 @@ from annatac.io.atomic import atomic_path
 from annatac.pp.universe import MAX_OPENNESS
 
 SHARD_TOKENS = 2**24  # open islands a shard: 84 MB
-_DTYPES = {"indptr": ("I64", 8), "islands": ("I32", 4), "classes": ("U8", 1)}
-_REPAIR = "Copy the corpus again, or prepare it anew with --overwrite."
+_DTYPES = {"indptr": "I64", "islands": "I32", "classes": "U8"}  # as safetensors names them
+_REPAIR = "Copy the corpus again, or write it anew into another folder."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class ShardReader:
             try:
                 header = json.loads(file.read(n_header))
                 starts = {}
-                for name, (dtype, _) in _DTYPES.items():
+                for name, dtype in _DTYPES.items():
                     if header[name]["dtype"] != dtype:
                         raise self._damaged(f"{name} is {header[name]['dtype']}, expected {dtype}")
                     starts[name] = 8 + n_header + int(header[name]["data_offsets"][0])

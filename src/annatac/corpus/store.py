@@ -22,7 +22,7 @@ Block = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.int64
 
 
 class Corpus:
-    """Cells on disk as :class:`~annatac.corpus.cells.Cells`; see docs/corpus.md for the layout.
+    """Cells on disk as :class:`~annatac.corpus.cells.Cells`: ``corpus.json``, ``islands.tsv.gz`` and ``shards/``.
 
     Opening reads the manifest and each shard's cell boundaries (4 bytes a cell are kept and 8 in the
     shards' tables). Tokens are read in blocks of 64 cells, and the blocks read last are kept, up to 168 MB.
@@ -165,5 +165,5 @@ def check_same_universe(universe: Universe, manifest: Manifest, folder: Path) ->
         raise InputError(
             f"The corpus {folder} is over another universe: it has {manifest.n_islands:,} islands on "
             f"{manifest.genome or 'no assembly'}, those given are {len(universe):,} on "
-            f"{universe.genome or 'no assembly'}. Choose another folder, or start anew with --overwrite."
+            f"{universe.genome or 'no assembly'}. Choose another folder."
         )

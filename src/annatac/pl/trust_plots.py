@@ -90,14 +90,23 @@ def _threshold(
 class RiskCoverage(NamedTuple):
     """The n cells in falling order of confidence: share answered, and the share of wrong answers among them.
 
-    ``coverage``, ``risk``: float64 (n,). ``area``: mean risk over all coverages (AURC, Geifman and El-Yaniv
-    2017). ``best_area``: that of a confidence which puts every right answer before every wrong one.
+    ``coverage``, ``risk``: float64 (n,). ``best_risk``, float64 (n,): that of a confidence which puts every right
+    answer before every wrong one.
     """
 
     coverage: npt.NDArray[np.float64]
     risk: npt.NDArray[np.float64]
-    area: float
-    best_area: float
+    best_risk: npt.NDArray[np.float64]
+
+    @property
+    def area(self) -> float:
+        """Mean risk over all coverages (AURC, Geifman and El-Yaniv 2017)."""
+        return float(self.risk.mean())
+
+    @property
+    def best_area(self) -> float:
+        """The area that is left where confidence is perfect."""
+        return float(self.best_risk.mean())
 
 
 def risk_coverage_of(confidence: npt.NDArray[np.floating], is_right: npt.NDArray[np.bool_]) -> RiskCoverage:
@@ -107,8 +116,7 @@ def risk_coverage_of(confidence: npt.NDArray[np.floating], is_right: npt.NDArray
     n = np.arange(1, len(order) + 1)
     ends = np.append(np.flatnonzero(np.diff(confidence[order]) != 0), len(order) - 1)
     risk = np.interp(n, n[ends], (wrong / n)[ends])
-    ideal = np.maximum(n - is_right.sum(), 0) / n
-    return RiskCoverage(n / len(n), risk, float(risk.mean()), float(ideal.mean()))
+    return RiskCoverage(n / len(n), risk, np.maximum(n - is_right.sum(), 0) / n)
 
 
 def risk_coverage(adata: AnnData, truth_key: str, *, ax: Axes | None = None) -> Axes:
@@ -143,11 +151,9 @@ def risk_coverage(adata: AnnData, truth_key: str, *, ax: Axes | None = None) -> 
         linewidth=1.8,
         label=f"by confidence (area {curve.area:.3f})",
     )
-    n, n_right = len(curve.coverage), int((truth == forced)[labelled].sum())
-    ideal = np.maximum(np.arange(1, n + 1) - n_right, 0) / np.arange(1, n + 1)
     ax.plot(
         curve.coverage,
-        ideal,
+        curve.best_risk,
         color="#777777",
         linewidth=1.2,
         linestyle=":",

@@ -195,9 +195,8 @@ class Loop:
             whole, wishes = sum_over(torch.tensor([weight, self.stop], dtype=torch.float64)).tolist()
             asked = asked or wishes > 0
             if mean is not None:
-                of_batch = (
-                    weight / whole if whole > 0 else 1.0
-                )  # where nothing is learnt the gradient is zero
+                # where nothing is learnt from the batch, the gradient is zero whatever its part
+                of_batch = weight / whole if whole > 0 else 1.0
                 (mean * (of_batch * len(rows) / n_cells)).backward()  # type: ignore[no-untyped-call]
                 loss += mean.detach().double() * (of_batch * len(rows))
         sum_gradients([p for p in task.network.parameters() if p.requires_grad])

@@ -78,40 +78,28 @@ def fit_wide(
     are two or more, stratified by type else.
     Of several processes one fits.
     """
-    tables = from_first(
-        lambda: _fit(tokens, labels, n_types, n_folds, c, smoothing, seed, groups),
-    )
+
+    def fit() -> dict[str, Tensor]:
+        idf = inverse_document_frequency(tokens)
+        weighted = tf_idf(tokens, idf)
+        binary = sp.csr_matrix((np.ones(tokens.nnz), tokens.indices, tokens.indptr), shape=tokens.shape)
+        fold = _folds(labels, n_folds, seed, groups)
+        tables = []
+        for k in [*range(fold.max() + 1), -1]:
+            rows = np.flatnonzero(fold != k)
+            linear, bias = _fit_linear(weighted[rows], labels[rows], n_types, c, seed)
+            tables.append((linear, bias, _profiles(binary[rows], labels[rows], n_types, smoothing)))
+        return {
+            "linear": torch.from_numpy(np.concatenate([table[0] for table in tables])),
+            "bias": torch.from_numpy(np.stack([table[1] for table in tables])),
+            "profile": torch.from_numpy(np.concatenate([table[2] for table in tables])),
+            "idf": torch.from_numpy(idf),
+            "fold": torch.from_numpy(fold),
+        }
+
+    tables = from_first(fit)
     fold = tables.pop("fold").numpy()
     return WideTables(**tables, fold=fold)
-
-
-def _fit(
-    tokens: sp.csr_matrix,
-    labels: npt.NDArray[np.integer],
-    n_types: int,
-    n_folds: int,
-    c: float,
-    smoothing: float,
-    seed: int,
-    groups: npt.NDArray[np.generic] | None,
-) -> dict[str, Tensor]:
-    """Return the fields of :class:`WideTables` as tensors."""
-    idf = inverse_document_frequency(tokens)
-    weighted = tf_idf(tokens, idf)
-    binary = sp.csr_matrix((np.ones(tokens.nnz), tokens.indices, tokens.indptr), shape=tokens.shape)
-    fold = _folds(labels, n_folds, seed, groups)
-    tables = []
-    for k in [*range(fold.max() + 1), -1]:
-        rows = np.flatnonzero(fold != k)
-        linear, bias = _fit_linear(weighted[rows], labels[rows], n_types, c, seed)
-        tables.append((linear, bias, _profiles(binary[rows], labels[rows], n_types, smoothing)))
-    return {
-        "linear": torch.from_numpy(np.concatenate([table[0] for table in tables])),
-        "bias": torch.from_numpy(np.stack([table[1] for table in tables])),
-        "profile": torch.from_numpy(np.concatenate([table[2] for table in tables])),
-        "idf": torch.from_numpy(idf),
-        "fold": torch.from_numpy(fold),
-    }
 
 
 def start_gate(path: WidePath, scores: Tensor, targets: Tensor, class_weights: Tensor) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from annatac.benchmark.method import MethodSpec, Probabilities, labels_of, softmax
+from annatac.benchmark.method import MethodSpec, Probabilities, labels_of
 from annatac.pp.counts import as_csr
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
@@ -24,7 +24,7 @@ class Linear:
         self.kind, self.settings = kind, settings
 
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
-        x = sp.csr_matrix(as_csr(reference.X))
+        x = as_csr(reference.X)
         self.idf = inverse_document_frequency(x)
         if self.kind == "logistic":
             self.model: Any = LogisticRegression(max_iter=500, random_state=seed, **self.settings)
@@ -33,14 +33,14 @@ class Linear:
         self.model.fit(tf_idf(x, self.idf), labels_of(reference, label_key))
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
-        x = tf_idf(sp.csr_matrix(as_csr(query.X)), self.idf)
+        x = tf_idf(as_csr(query.X), self.idf)
         classes = [str(name) for name in self.model.classes_]
         if self.kind == "logistic":
             return self.model.predict_proba(x).astype(np.float32), classes
         scores = self.model.decision_function(x)
         if scores.ndim == 1:
             scores = np.column_stack([-scores, scores])
-        return softmax(scores), classes
+        return softmax(scores, axis=1).astype(np.float32), classes
 
 
 METHODS = {

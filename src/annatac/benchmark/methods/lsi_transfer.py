@@ -28,7 +28,7 @@ class LsiNeighbours:
         self.n_components, self.n_neighbors = n_components, n_neighbors
 
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
-        x = sp.csr_matrix(as_csr(reference.X))
+        x = as_csr(reference.X)
         self.idf = inverse_document_frequency(x)
         weighted = tf_idf(x, self.idf)
         rank = min(self.n_components + 1, *weighted.shape)
@@ -37,7 +37,7 @@ class LsiNeighbours:
         self.classes, self.codes = np.unique(labels_of(reference, label_key), return_inverse=True)
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
-        vectors = self._project(tf_idf(sp.csr_matrix(as_csr(query.X)), self.idf))
+        vectors = self._project(tf_idf(as_csr(query.X), self.idf))
         _, nearest = neighbours(self.reference, vectors, self.n_neighbors)
         votes = np.eye(len(self.classes))[self.codes[nearest]].mean(axis=1)
         return votes.astype(np.float32), [str(name) for name in self.classes]
@@ -61,7 +61,7 @@ class Anchors(LsiNeighbours):
     k_anchor, k_score, k_weight = 5, 30, 50
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
-        q = self._project(tf_idf(sp.csr_matrix(as_csr(query.X)), self.idf))
+        q = self._project(tf_idf(as_csr(query.X), self.idf))
         r = self.reference
         _, q_to_r = neighbours(r, q, self.k_score)
         _, r_to_q = neighbours(q, r, self.k_score)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.neural_network import MLPClassifier
 
 from annatac.benchmark.method import MethodSpec, Probabilities, labels_of
@@ -20,7 +19,7 @@ class Mlp:
     """ReLU, Adam, on TF-IDF (the paper names no weighting); a tenth is held out to stop early."""
 
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
-        x = sp.csr_matrix(as_csr(reference.X))
+        x = as_csr(reference.X)
         self.idf = inverse_document_frequency(x)
         labels = labels_of(reference, label_key)
         smallest = min(np.unique(labels, return_counts=True)[1])
@@ -30,7 +29,7 @@ class Mlp:
         self.model.fit(tf_idf(x, self.idf), labels)
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
-        x = tf_idf(sp.csr_matrix(as_csr(query.X)), self.idf)
+        x = tf_idf(as_csr(query.X), self.idf)
         return self.model.predict_proba(x).astype(np.float32), [str(name) for name in self.model.classes_]
 
 
