@@ -22,9 +22,11 @@ import torch
 
 import annatac
 from annatac.config import Recipe
+from annatac.corpus import Corpus, store
 from annatac.errors import AnnatacError
 from annatac.train.distributed import check_agreement, gather_arrays, rank, share, together, world_size
 from annatac.train.finetune import FinetuneTask
+from annatac.train.pretraining import PretrainTask
 
 
 def recipe(**changes: object) -> Recipe:
@@ -51,17 +53,25 @@ def pretrain(folder: Path, name: str, **changes: object) -> None:
     annatac.pretrain(cells, output=folder / name, recipe=recipe(**changes), overwrite=True)
 
 
-def at_call(n: int, act: Callable[[], None]) -> None:
-    """Let the n-th loss of fine-tuning in this process do something first."""
-    original, calls = FinetuneTask.loss, []
+def pretrain_from(folder: Path, name: str, *, resume: bool = False) -> None:
+    """Pre-train on the corpus in the folder, read in blocks."""
+    store.POOL_TOKENS, store.BLOCK = 600, 8
+    own = recipe(batch_size=8, validation_fraction=0.2)
+    cells = Corpus.open(folder / "corpus")
+    annatac.pretrain(cells, output=folder / name, recipe=own, resume=resume, overwrite=True)
 
-    def loss(self: FinetuneTask, rows: np.ndarray, epoch: int) -> object:
+
+def at_call(n: int, act: Callable[[], None], task: type = FinetuneTask) -> None:
+    """Let the n-th loss of a task in this process do something first."""
+    original, calls = task.loss, []
+
+    def loss(self: object, rows: np.ndarray, epoch: int) -> object:
         calls.append(epoch)
         if len(calls) == n:
             act()
         return original(self, rows, epoch)
 
-    FinetuneTask.loss = loss
+    task.loss = loss
 
 
 def training(folder: Path) -> None:
@@ -83,6 +93,14 @@ def stopping(folder: Path) -> None:
     if number == 1:
         at_call(9, lambda: os.kill(os.getpid(), signal.SIGKILL))
     finetune(folder, "killed")
+
+
+def pretrain_corpus(folder: Path) -> None:
+    """Pre-train on a corpus; then again, and process 1 is killed in the second epoch."""
+    pretrain_from(folder, "streamed")
+    if int(os.environ["RANK"]) == 1:
+        at_call(17, lambda: os.kill(os.getpid(), signal.SIGKILL), PretrainTask)
+    pretrain_from(folder, "killed")
 
 
 @together

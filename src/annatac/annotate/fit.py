@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 
+from annatac import keys
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.card import model_card
 from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
@@ -150,7 +151,7 @@ def finetune(
         universe=universe,
         classes=labels.classes,
         recipe=recipe,
-        island_settings=island_settings(islands, bin_size),
+        island_settings=island_settings(islands.uns.get(keys.ISLANDS, {}), bin_size),
         class_ids=[] if tree is None else tree.class_ids,
         hierarchy={} if tree is None else tree.to_dict(),
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},

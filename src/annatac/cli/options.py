@@ -115,6 +115,16 @@ Genes = Annotated[
 BinSize = Annotated[
     int, _option("--bin-size", min=100, metavar="BP", help="Width of an island.", panel=ISLANDS)
 ]
+BinSizeIfAny = Annotated[
+    int | None,
+    _option(
+        "--bin-size",
+        min=100,
+        metavar="BP",
+        help="Width of an island: 5000, or that of the corpus.",
+        panel=ISLANDS,
+    ),
+]
 Recipe = Annotated[
     str,
     _option(

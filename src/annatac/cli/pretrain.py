@@ -12,14 +12,16 @@ from annatac.cli.terminal import say, watched
 
 
 def pretrain(
-    corpus: Annotated[list[Path], typer.Argument(metavar="CORPUS", help="Unlabelled cells.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Files of unlabelled cells, or corpora.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
     recipe: options.Recipe = "default",
     epochs: options.Epochs = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     gtf: options.Genes = None,
-    bin_size: options.BinSize = 5000,
+    bin_size: options.BinSizeIfAny = None,
     genome: options.Genome = None,
     peaks: options.Peaks = None,
     barcodes: options.Barcodes = None,
@@ -33,15 +35,22 @@ def pretrain(
     """Pre-train a base model on unlabelled cells, for finetune --base.
 
     \b
+    A corpus (`annatac prepare INPUT... -o FOLDER`) is streamed: memory does
+    not grow with the number of cells. Under torchrun several processes work
+    together.
+
+    \b
     Examples:
       annatac pretrain atlas1.h5ad atlas2.h5ad -o base --genome hg38
+      annatac prepare donor*/outs -o corpus --genome hg38
+      annatac pretrain corpus -o base
       annatac finetune reference.h5ad -o model --label-key cell_type \\
           --base base
     """
     from annatac import jobs
 
     jobs.pretrain(
-        corpus,
+        inputs,
         output,
         recipe=recipe,
         epochs=epochs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,39 @@ class Manifest:
         del content["format"], content["version"]
         samples = tuple(Sample.from_dict(sample) for sample in content.pop("samples"))
         return cls(samples=samples, **content)
+
+
+def joined(manifests: Sequence[Manifest], folders: Sequence[Path]) -> Manifest:
+    """Return one manifest with the samples of all, which lie in ``folders``.
+
+    Raises
+    ------
+    InputError
+        Other universes, islands made in another way, or the same cells twice.
+    """
+    first = manifests[0]
+    holder: dict[str, int] = {}
+    for i, (manifest, folder) in enumerate(zip(manifests, folders, strict=True)):
+        if manifest.universe_id != first.universe_id:
+            raise InputError(
+                f"The corpora {folders[0]} ({first.n_islands:,} islands on {first.genome or 'no assembly'}) and "
+                f"{folder} ({manifest.n_islands:,} on {manifest.genome or 'no assembly'}) are over other "
+                "universes. Write them again over one: `annatac prepare ... --universe`."
+            )
+        if manifest.island_settings != first.island_settings:
+            raise InputError(
+                f"The islands of {folders[0]} and {folder} were made in different ways "
+                f"({first.island_settings} and {manifest.island_settings}). Write one of them again."
+            )
+        for sample in manifest.samples:
+            for shard in sample.shards:
+                other = holder.setdefault(shard.sha256, i)
+                if other != i:
+                    raise InputError(
+                        f"The cells of sample '{sample.name}' of {folder} are in {folders[other]} too. Name each "
+                        "corpus once, and leave copies out."
+                    )
+    return replace(first, samples=tuple(sample for manifest in manifests for sample in manifest.samples))
 
 
 def is_corpus(path: str | Path) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from annatac.corpus.batches import POOL_TOKENS
 from annatac.corpus.cells import Flat, Rows
-from annatac.corpus.manifest import ISLANDS, Manifest, universe_id
+from annatac.corpus.manifest import ISLANDS, Manifest, joined, universe_id
 from annatac.corpus.shards import ShardReader
 from annatac.errors import AnnatacError, DamagedFileError, InputError
 from annatac.pp.universe import Universe
@@ -27,22 +28,31 @@ class Corpus:
     Opening reads the manifest and each shard's cell boundaries (4 bytes a cell are kept and 8 in the
     shards' tables). Tokens are read in blocks of 64 cells, and the blocks read last are kept, up to 168 MB.
     Any number of processes may read. A corpus that grows while it is open stays as it was opened.
+    Several folders over one universe are one corpus, their samples one after the other.
 
     Attributes
     ----------
+    folders
+        Where it lies.
     manifest
-        What ``corpus.json`` says.
-    n_cells, n_islands, n_open, block, checksum
+        What ``corpus.json`` says; of several, with the samples of all.
+    n_cells, n_islands, n_open, checksum
         As :class:`~annatac.corpus.cells.Cells` has them.
+    block
+        64, or 1 where all its cells are kept once read.
     """
 
-    block = BLOCK
-
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.folder, self.manifest = folder, manifest
-        self.n_cells, self.n_islands = manifest.n_cells, manifest.n_islands
-        self.checksum = manifest.checksum
-        self._shards = [ShardReader(folder, shard) for sample in manifest.samples for shard in sample.shards]
+    def __init__(self, folders: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+        self.folders, self.manifest = list(folders), joined(manifests, folders)
+        self.n_cells, self.n_islands = self.manifest.n_cells, self.manifest.n_islands
+        self.checksum = self.manifest.checksum
+        self.block = BLOCK if self.manifest.n_tokens > POOL_TOKENS else 1
+        self._shards = [
+            ShardReader(folder, shard)
+            for folder, manifest in zip(folders, manifests, strict=True)
+            for sample in manifest.samples
+            for shard in sample.shards
+        ]
         self._first = np.cumsum([0, *(reader.shard.n_cells for reader in self._shards)])
         lengths = [np.diff(reader.indptr).astype(np.int32) for reader in self._shards]
         self.n_open = np.concatenate([np.zeros(0, dtype=np.int32), *lengths])
@@ -50,16 +60,17 @@ class Corpus:
         self._n_held = 0
 
     @classmethod
-    def open(cls, path: str | Path) -> Corpus:
-        """Return the corpus in a folder.
+    def open(cls, *paths: str | Path) -> Corpus:
+        """Return the corpus in a folder, or in several.
 
         Raises
         ------
         MissingFileError, InputError, DamagedFileError
-            No corpus; another format version; a shard is missing, or not as long as it should be.
+            No corpus; another format version; a shard is missing, or not as long as it should be. Of several:
+            other universes or island settings, or the same cells twice.
         """
-        folder = Path(path)
-        return cls(folder, Manifest.load(folder))
+        folders = [Path(path) for path in paths]
+        return cls(folders, [Manifest.load(folder) for folder in folders])
 
     @cached_property
     def universe(self) -> Universe:
@@ -70,10 +81,13 @@ class Corpus:
         DamagedFileError
             ``islands.tsv.gz`` is that of another corpus.
         """
-        universe = Universe.load(self.folder / ISLANDS)
+        return self._universe_of(self.folders[0])
+
+    def _universe_of(self, folder: Path) -> Universe:
+        universe = Universe.load(folder / ISLANDS)
         if universe_id(universe) != self.manifest.universe_id:
             raise DamagedFileError(
-                f"{self.folder / ISLANDS} holds another universe ({len(universe):,} islands) than the shards "
+                f"{folder / ISLANDS} holds another universe ({len(universe):,} islands) than the shards "
                 f"were written for ({self.n_islands:,}). Copy the corpus again."
             )
         return universe
@@ -142,7 +156,8 @@ class Corpus:
             Names all that do not fit.
         """
         wrong: list[str] = []
-        for check in (lambda: self.universe, *(reader.verify for reader in self._shards)):
+        checks: list[Callable[[], object]] = [partial(self._universe_of, folder) for folder in self.folders]
+        for check in (*checks, *(reader.verify for reader in self._shards)):
             try:
                 check()
             except (AnnatacError, OSError) as error:
@@ -150,7 +165,8 @@ class Corpus:
         if len(wrong) == 1:
             raise DamagedFileError(wrong[0])
         if wrong:
-            raise DamagedFileError(f"{len(wrong)} files of {self.folder} are damaged:\n" + "\n".join(wrong))
+            where = " and ".join(map(str, self.folders))
+            raise DamagedFileError(f"{len(wrong)} files of {where} are damaged:\n" + "\n".join(wrong))
 
 
 def check_same_universe(universe: Universe, manifest: Manifest, folder: Path) -> None:

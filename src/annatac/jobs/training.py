@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from annatac.config import Recipe
-from annatac.errors import OutputError
+from annatac.errors import ConfigError, OutputError
 from annatac.io.atomic import check_writable
 from annatac.jobs.reading import label_column, read_checked
 
@@ -96,13 +96,13 @@ def finetune(
 
 @_together
 def pretrain(
-    corpus: Sequence[str | Path],
+    inputs: Sequence[str | Path],
     output: str | Path,
     *,
     recipe: str | Path = "default",
     epochs: int | None = None,
     genes: str | Path | None = None,
-    bin_size: int = 5000,
+    bin_size: int | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -110,17 +110,27 @@ def pretrain(
     progress: bool = False,
     **reading: Any,
 ) -> Path:
-    """Read unlabelled cells, pre-train a base model on them and write its folder.
+    """Pre-train a base model on unlabelled cells, of files that are read or of corpora that are streamed.
 
     Parameters as in :func:`finetune`; the result and the errors are those of :func:`annatac.pretrain`.
+
+    Raises
+    ------
+    ConfigError
+        Corpora and other inputs together, or options of reading with corpora.
     """
+    from annatac.corpus import Corpus, is_corpus
     from annatac.train.pretraining import pretrain as train
 
     settings = _recipe(recipe, epochs, "pretrain")
     _refuse_early(output, overwrite=overwrite)
-    adata = read_checked(corpus, genes=genes, bin_size=bin_size, **reading)
+    corpora = [path for path in inputs if is_corpus(path)]
+    if corpora:
+        _only_corpora(corpora, inputs, reading | {"gtf": genes})
     return train(
-        adata,
+        Corpus.open(*corpora)
+        if corpora
+        else read_checked(inputs, genes=genes, bin_size=bin_size or 5000, **reading),
         output=output,
         recipe=settings,
         genes=genes,
@@ -131,6 +141,24 @@ def pretrain(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _only_corpora(
+    corpora: Sequence[str | Path], inputs: Sequence[str | Path], reading: dict[str, Any]
+) -> None:
+    """Refuse what does not go with a corpus: it was read, checked and put into islands when it was written."""
+    if len(corpora) < len(inputs):
+        other = next(path for path in inputs if path not in corpora)
+        raise ConfigError(
+            f"{corpora[0]} is a corpus, {other} is none. Add it with `annatac prepare {other} -o {corpora[0]}`, "
+            "and pre-train on the corpus."
+        )
+    given = [name for name, value in reading.items() if value is not None]
+    if given:
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')} is an option of `annatac prepare`: the corpus {corpora[0]} has "
+            "been read. Leave it out."
+        )
 
 
 def _refuse_early(output: str | Path, *, overwrite: bool) -> None:

@@ -64,7 +64,7 @@ def load_checkpoint(
     Raises
     ------
     ModelError
-        The checkpoint is of other data, labels, recipe or seed.
+        The checkpoint is of other data, labels, recipe or seed, or of an older version.
     DamagedFileError
         The file is truncated or no checkpoint.
     """
@@ -79,8 +79,8 @@ def load_checkpoint(
         ) from error
     if progress.fingerprint != fingerprint:
         raise ModelError(
-            f"{path} belongs to a run with other cells, labels, recipe or seed. Repeat the command that "
-            f"started it, or remove {folder} and start anew without --resume."
+            f"{path} belongs to a run with other cells, labels, recipe or seed, or of an older annatac. Repeat "
+            f"the command that started it, or remove {folder} and start anew without --resume."
         )
     network.load_state_dict(_under("network.", tensors))
     state = optimizer.state_dict()

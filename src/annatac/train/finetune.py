@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from annatac.config import FinetuneConfig
 from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches, thinned
+from annatac.corpus.cells import Cells, CsrCells
 from annatac.corpus.streams import keyed_dropout
 from annatac.model.network import Network, Output
 from annatac.train.distributed import rank, sum_over, world_size
@@ -82,7 +83,7 @@ class FinetuneTask:
             scores = torch.cat([self.tables.scores(collate(tokens, rows), rows) for rows in order], dim=1)
             start_gate(network.wide, scores, self.targets[np.concatenate(order)], self.class_weights)
         folds = [] if self.tables is None else [self.tables.fold]
-        self.fingerprint = fingerprint(tokens, [labels, held_out, *folds], config, network, seed)
+        self.fingerprint = fingerprint(CsrCells(tokens), [labels, held_out, *folds], config, network, seed)
 
     def batches(self, epoch: int) -> list[Rows]:
         """Return batches of training cells of like depth."""
@@ -175,13 +176,13 @@ def class_weights(labels: npt.NDArray[np.integer], n_types: int, how: str) -> Te
     return torch.from_numpy((weight / max((weight * frequency).sum(), 1e-12)).astype(np.float32))
 
 
-def fingerprint(tokens: sp.csr_matrix, arrays: list[Any], config: Any, network: Network, seed: int) -> str:
+def fingerprint(cells: Cells, arrays: list[Any], config: Any, network: Network, seed: int) -> str:
     """Return a hash of all that a run depends on, by which a checkpoint knows its own run.
 
-    ``arrays``: integers beside the tokens: labels, rows held out, folds.
+    ``arrays``: integers beside the cells: labels, rows held out, folds.
     """
-    digest = hashlib.sha256()
-    for array in (tokens.indptr, tokens.indices, tokens.data, *map(np.asarray, arrays)):
+    digest = hashlib.sha256(cells.checksum.encode())
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     settings = [asdict(config), asdict(network.config), network.n_islands, network.n_types, seed]
     digest.update(json.dumps(settings, sort_keys=True).encode())

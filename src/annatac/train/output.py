@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from annatac import keys
 from annatac.errors import AnnatacError, ModelError, OutputError
 from annatac.io.atomic import check_writable
 from annatac.train.checkpoint import FILE as CHECKPOINT
 from annatac.train.distributed import is_first
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 
 def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Path:
@@ -59,8 +55,11 @@ def kept_if_usable(folder: Path, *, resume: bool) -> Iterator[None]:
         raise
 
 
-def island_settings(islands: AnnData, bin_size: int) -> dict[str, Any]:
-    """Return how the islands were made, as a query's are to be made: ready for JSON."""
-    made = json.loads(json.dumps(dict(islands.uns.get(keys.ISLANDS, {})), default=str))
+def island_settings(made: Mapping[str, Any], bin_size: int) -> dict[str, Any]:
+    """Return how a query's islands are to be made, ready for JSON: as those were that say ``made``.
+
+    ``made`` is ``uns['annatac_islands']``, or the ``island_settings`` of a corpus.
+    """
+    made = json.loads(json.dumps(dict(made), default=str))
     kept = {name: made[name] for name in ("assign", "openness", "standard_chromosomes") if name in made}
     return {"bin_size": int(made.get("bin_size", bin_size)), **kept}

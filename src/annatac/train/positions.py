@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+import torch
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
+
+from annatac.corpus.cells import Cells
+from annatac.corpus.selection import as_matrix
+from annatac.train.distributed import from_first
+
+SVD_TOKENS = 2**25  # open islands that the SVD is taken of at the most: about 0.5 GB of memory
 
 
 def inverse_document_frequency(tokens: sp.csr_matrix) -> npt.NDArray[np.float32]:
@@ -38,3 +45,21 @@ def svd_positions(tokens: sp.csr_matrix, n_dimensions: int, seed: int) -> npt.ND
     _, _, components = randomized_svd(weighted, rank, n_iter=4, random_state=seed)
     vectors[:, :rank] = components.T * np.sqrt(n_islands)
     return vectors
+
+
+def island_positions(cells: Cells, n_dimensions: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return the island vectors (n_islands, n_dimensions) of cells in memory or on disk, see :func:`svd_positions`.
+
+    Where the cells have more than ``SVD_TOKENS`` open islands, the SVD is taken of a random sample of them.
+    Of several processes the first one computes it.
+    """
+
+    def compute() -> dict[str, torch.Tensor]:
+        rows = np.arange(cells.n_cells)
+        n_tokens = int(cells.n_open.sum(dtype=np.int64))
+        if n_tokens > SVD_TOKENS:
+            n_sampled = max(1, cells.n_cells * SVD_TOKENS // n_tokens)
+            rows = np.sort(np.random.default_rng([seed, 0x5BD]).permutation(rows)[:n_sampled])
+        return {"vectors": torch.from_numpy(svd_positions(as_matrix(cells, rows), n_dimensions, seed))}
+
+    return from_first(compute)["vectors"].numpy()

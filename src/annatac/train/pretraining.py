@@ -6,29 +6,27 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
 from annatac.config import PretrainConfig, Recipe, check_seed
-from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batches
+from annatac.corpus.batches import collate, in_order_of_depth, plan_batches
+from annatac.corpus.cells import Cells, Rows
+from annatac.corpus.store import Corpus
 from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
 from annatac.model.tokens import TokenBatch
-from annatac.pp.islands import peak_islands
-from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
-from annatac.pp.validate import validate_counts
 from annatac.train.device import choose_device
 from annatac.train.distributed import is_first, rank, sum_over, together, wait, world_size
 from annatac.train.finetune import fingerprint
 from annatac.train.loop import BatchLoss, run
 from annatac.train.masking import mask_batch
-from annatac.train.output import island_settings, run_folder
-from annatac.train.positions import svd_positions
+from annatac.train.output import run_folder
+from annatac.train.positions import island_positions
+from annatac.train.unlabelled import from_corpus, from_matrix, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,8 +37,8 @@ class PretrainTask:
 
     Parameters
     ----------
-    tokens
-        uint8 CSR, cells x islands, classes 1..5 where open.
+    cells
+        In memory or on disk.
     training, held_out
         Rows to learn from and rows to judge by.
     """
@@ -50,7 +48,7 @@ class PretrainTask:
     def __init__(
         self,
         network: Network,
-        tokens: sp.csr_matrix,
+        cells: Cells,
         config: PretrainConfig,
         *,
         training: Rows,
@@ -58,20 +56,13 @@ class PretrainTask:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.network, self.tokens, self.config = network, tokens, config
+        self.network, self.cells, self.config = network, cells, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
-        self.n_open = np.diff(tokens.indptr)
-        self.fingerprint = fingerprint(tokens, [held_out], config, network, seed)
+        self.fingerprint = fingerprint(cells, [held_out], config, network, seed)
 
     def batches(self, epoch: int) -> list[Rows]:
         """Return batches of training cells of like depth."""
-        return plan_batches(
-            self.training,
-            self.network.n_tokens(self.n_open[self.training]),
-            batch_size=self.config.batch_size,
-            seed=self.seed,
-            epoch=epoch,
-        )
+        return self._plan(self.training, epoch)
 
     def loss(self, rows: Rows, epoch: int) -> BatchLoss:
         """Return the mean cross-entropy of the masked islands' openness class; its weight is their number."""
@@ -86,11 +77,15 @@ class PretrainTask:
         if len(self.held_out) == 0:
             return {}
         self.network.eval()
-        n_tokens = self.network.n_tokens(self.n_open[self.held_out])
-        batches = in_order_of_depth(n_tokens, batch_size=self.config.batch_size)
+        if self.cells.block > 1:  # in the order in which they lie together
+            batches = self._plan(self.held_out, 0)
+        else:
+            n_tokens = self.network.n_tokens(self.cells.n_open[self.held_out])
+            in_order = in_order_of_depth(n_tokens, batch_size=self.config.batch_size)
+            batches = [self.held_out[chosen] for chosen in in_order]
         sums = torch.zeros(len(batches), 3, dtype=torch.float64)
         for i in range(rank(), len(batches), world_size()):
-            logits, target = self._masked(self.held_out[batches[i]], -1)
+            logits, target = self._masked(batches[i], -1)
             sums[i, 0] = nn.functional.cross_entropy(logits, target, reduction="sum")
             sums[i, 1] = (logits.argmax(-1) == target).sum()
             sums[i, 2] = len(target)
@@ -98,9 +93,19 @@ class PretrainTask:
         loss = total / max(count, 1)
         return {"loss": loss, "accuracy": correct / max(count, 1), "score": -loss}
 
+    def _plan(self, rows: Rows, epoch: int) -> list[Rows]:
+        return plan_batches(
+            rows,
+            self.network.n_tokens(self.cells.n_open[rows]),
+            batch_size=self.config.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            block=self.cells.block,
+        )
+
     def _masked(self, rows: Rows, epoch: int) -> tuple[Tensor, Tensor]:
         """Return logits (n, 6) and classes (n,) of the n chosen tokens."""
-        batch = collate(self.tokens, rows)
+        batch = collate(self.cells, rows)
         masked, chosen_BN = mask_batch(
             batch,
             rows,
@@ -123,12 +128,12 @@ class PretrainTask:
 
 @together
 def pretrain(
-    adata: AnnData,
+    cells: AnnData | Corpus,
     *,
     output: str | Path,
     recipe: str | Path | Recipe = "default",
     genes: str | Path | pd.DataFrame | None = None,
-    bin_size: int = 5000,
+    bin_size: int | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -139,11 +144,13 @@ def pretrain(
 
     Parameters
     ----------
-    adata
-        Cells x peaks or islands, counts.
+    cells
+        Cells x peaks or islands, counts; or an open corpus, which is streamed: memory does not grow with it.
     output
         Model folder to write. Checkpoints live beside it, in ``OUTPUT.run``, until it is done.
-    recipe, genes, bin_size, seed, device, resume, overwrite, progress
+    genes, bin_size
+        As in :func:`annatac.finetune`; the islands of a corpus are those that it was written with.
+    recipe, seed, device, resume, overwrite, progress
         As in :func:`annatac.finetune`.
 
     Returns
@@ -154,31 +161,31 @@ def pretrain(
     ------
     InputError, ConfigError, OutputError, Interrupted
         As :func:`annatac.finetune`.
+    DamagedFileError
+        A shard of the corpus does not fit its checksum.
     """
     recipe = Recipe.load(recipe)
     check_seed(seed)
     output = Path(output)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
-    validate_counts(adata)
-    islands = peak_islands(adata, islands=recipe.islands, genes=genes, bin_size=bin_size)
-    universe = Universe.from_islands(islands)
-    universe = universe.take(universe.mean_openness > 0)
-    tokens, _ = tokenize(islands, universe)
-
-    order = np.random.default_rng([seed, 0x9E7A]).permutation(adata.n_obs)
-    n_held = round(recipe.pretrain.validation_fraction * adata.n_obs)
+    if isinstance(cells, Corpus):
+        source = from_corpus(cells, recipe, genes=genes, bin_size=bin_size)
+    else:
+        source = from_matrix(cells, recipe, genes=genes, bin_size=bin_size or 5000)
+    universe, n_cells = source.universe, source.cells.n_cells
+    training, held_out = split(source.cells, recipe.pretrain.validation_fraction, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(len(universe), 0, recipe.model)
-    positions = svd_positions(tokens, recipe.model.position_dim, seed)
+    positions = island_positions(source.cells, recipe.model.position_dim, seed)
     network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
     where = choose_device(device)
     task = PretrainTask(
         network.to(where),
-        tokens,
+        source.cells,
         recipe.pretrain,
-        training=np.sort(order[n_held:]),
-        held_out=np.sort(order[:n_held]),
+        training=training,
+        held_out=held_out,
         seed=seed,
         device=where,
     )
@@ -191,10 +198,10 @@ def pretrain(
         universe=universe,
         classes=[],
         recipe=recipe,
-        island_settings=island_settings(islands, bin_size),
-        metrics={"held_out": figures, "n_held_out": n_held, "best_epoch": trained.best_epoch + 1},
-        training={"n_cells": adata.n_obs, "seed": seed},
-        card=_card(universe, adata.n_obs, figures),
+        island_settings=source.island_settings,
+        metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
+        training={"n_cells": n_cells, "seed": seed},
+        card=_card(universe, n_cells, figures),
     )
     if is_first():
         artifact.run_log = (folder / "run.jsonl").read_text(encoding="utf-8")
