@@ -124,6 +124,20 @@ def odd_batches(folder: Path) -> None:
     exchange(folder)
 
 
+CELLS_A_BLOCK = 25
+
+
+def annotating(folder: Path) -> None:
+    """Name the cells of ``query.h5ad`` in blocks of 25."""
+    from annatac import jobs
+    from annatac.annotate import blocks
+
+    blocks.BLOCK = CELLS_A_BLOCK
+    jobs.annotate(
+        [folder / "query.h5ad"], folder / "out.h5ad", model=folder / "model", csv=folder / "out.csv"
+    )
+
+
 def described(error: AnnatacError) -> str:
     return f"{type(error).__name__} told_elsewhere={getattr(error, 'told_elsewhere', None)}: {error}"
 

@@ -12,16 +12,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from annatac import keys
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
+from annatac.annotate.query import QueryTokens
 from annatac.corpus.batches import collate, in_order_of_depth
-from annatac.errors import ModelError, OverlapError
+from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact
-from annatac.pp.assembly import check_profile
 from annatac.pp.islands import peak_islands
-from annatac.pp.quality import MIN_OPEN_TO_CALL
-from annatac.pp.tokens import Overlap, tokenize
+from annatac.pp.tokens import Overlap
 from annatac.train.device import choose_device
 
 if TYPE_CHECKING:
@@ -152,45 +150,26 @@ class Annotator:
         counted = read_one(path, **(options | own))
         return peak_islands(counted, **self.artifact.island_settings) if universe.has_coordinates else counted
 
-    def tokens(self, adata: AnnData) -> tuple[sp.csr_matrix, Overlap]:
-        """Return a query's tokens (uint8 CSR, cells x islands of the model) and their overlap.
-
-        Peaks of the query that overlap none of the reference's are left out: openness elsewhere in an island is
-        not what the model learnt about it. Between studies with few peaks in common this decides
-        (``perf/cross_study.py``). Counts that are in bins already are used as they are.
+    def query(self, adata: AnnData) -> QueryTokens:
+        """Return a query's cells, checked, as tokens of this model that are made when they are asked for.
 
         Raises
         ------
-        AssemblyError
-            The query is on another assembly than the model.
-        OverlapError
-            No island in common, or the median cell keeps fewer than 5 known open islands.
+        InputError, AssemblyError, OverlapError
+            See :class:`annatac.annotate.query.QueryTokens`.
         """
-        universe = self.artifact.universe
-        islands = adata
-        if universe.has_coordinates:
-            within = None if keys.ISLANDS in adata.uns else universe.member_peaks()
-            islands = peak_islands(adata, within=within, **self.artifact.island_settings)
-            check_profile(islands, universe)
-        tokens, overlap = tokenize(islands, universe)
-        share_within = islands.uns.get(keys.ISLANDS, {}).get("share_within", 1.0)
-        overlap = replace(
-            overlap, share_of_query_counts_known=overlap.share_of_query_counts_known * float(share_within)
-        )
-        if overlap.median_open_known < MIN_OPEN_TO_CALL:
-            advice = (
-                "Count the query's fragments in the model's islands (give the fragment file), or train on a "
-                "reference with more peaks."
-            )
-            if overlap.share_of_model_islands_measured > 0.5:
-                advice = "Its cells are too shallow for this model: train on a reference with more peaks."
-            raise OverlapError(
-                f"The median cell has {overlap.median_open_known:g} open islands that the model knows; at least "
-                f"{MIN_OPEN_TO_CALL} are needed for a call. The query measured "
-                f"{overlap.share_of_model_islands_measured:.1%} of the model's {overlap.n_model_islands:,} islands, "
-                f"and the model knows {overlap.share_of_query_counts_known:.1%} of the query's counts. {advice}"
-            )
-        return tokens, overlap
+        return QueryTokens(adata, self.artifact.universe, self.artifact.island_settings)
+
+    def tokens(self, adata: AnnData) -> tuple[sp.csr_matrix, Overlap]:
+        """Return all tokens of a query (uint8 CSR, cells x islands of the model) and their overlap.
+
+        Raises
+        ------
+        InputError, AssemblyError, OverlapError
+            See :class:`annatac.annotate.query.QueryTokens`.
+        """
+        query = self.query(adata)
+        return query.tokens(0, query.n_cells), query.overlap
 
     def predict(
         self,

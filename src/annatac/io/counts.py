@@ -69,10 +69,8 @@ def _beside(table: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def matrix_anndata(
-    counts: sp.csr_matrix, barcodes: Sequence[str], var: pd.DataFrame, *, source: Path
-) -> AnnData:
-    """Return an AnnData of counts (cells x features).
+def matrix_anndata(counts: Any, barcodes: Sequence[str], var: pd.DataFrame, *, source: Path) -> AnnData:
+    """Return an AnnData of counts (cells x features): CSR, or a backed sparse data set of anndata.
 
     Raises
     ------
@@ -88,7 +86,7 @@ def matrix_anndata(
             "together: "
             "take them from one run."
         )
-    refuse_empty(counts.shape, source, n_counts=counts.nnz)
+    refuse_empty(counts.shape, source, n_counts=getattr(counts, "nnz", None))
     obs = pd.DataFrame(index=pd.Index(np.asarray(barcodes, dtype=object).astype(str), dtype=object))
     return AnnData(X=counts, obs=obs, var=add_coordinates(var))
 
@@ -104,7 +102,7 @@ def refuse_empty(shape: tuple[int, ...], source: Path, *, n_counts: int | None =
 
 
 def insertion_anndata(
-    counts: sp.csr_matrix, barcodes: Sequence[str], var: pd.DataFrame, features: Bins | Peaks
+    counts: Any, barcodes: Sequence[str], var: pd.DataFrame, features: Bins | Peaks
 ) -> AnnData:
     """Return an AnnData of insertions; ``uns[keys.ISLANDS]`` says so where the features are bins."""
     from anndata import AnnData

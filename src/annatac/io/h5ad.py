@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _ROWS = 2048  # cells of a dense matrix read at once
+_SLOTS = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers")
 _MODALITIES = ("atac", "peaks", "chromatin")
 
 
@@ -76,7 +77,7 @@ def read_h5ad(path: Path, *, backed: bool = False) -> AnnData:
     Parameters
     ----------
     backed
-        Leave X on disk, as it is there.
+        Leave X on disk, as it is there; CSC, from which cells cannot be taken, is read all the same.
 
     Raises
     ------
@@ -89,6 +90,8 @@ def read_h5ad(path: Path, *, backed: bool = False) -> AnnData:
         if not _has_x(file):
             raise _refuse_without_x(path, list(file.get("layers", ())))
         dense = isinstance(file["X"], h5py.Dataset)
+        # rows of CSC cannot be taken without reading all of it
+        backed = backed and (dense or file["X"].attrs.get("encoding-type") != "csc_matrix")
         with warnings.catch_warnings():  # of files that older versions wrote; they are read all the same
             warnings.simplefilter("ignore", FutureWarning)
             warnings.filterwarnings("ignore", message=".*older version of AnnData.*")
@@ -116,8 +119,8 @@ def _loaded(matrix: Any) -> Any:
     return matrix.to_memory() if hasattr(matrix, "to_memory") else matrix[...]
 
 
-def read_zarr(path: Path) -> AnnData:
-    """Return an AnnData zarr store with X as CSR, counts as found.
+def read_zarr(path: Path, *, backed: bool = False) -> AnnData:
+    """Return an AnnData zarr store with X as CSR, counts as found; ``backed`` leaves a CSR X on disk.
 
     Raises
     ------
@@ -144,6 +147,9 @@ def read_zarr(path: Path) -> AnnData:
             )
         if "X" not in store or store["X"].attrs.get("encoding-type") == "null":
             raise _refuse_without_x(path, list(store["layers"]) if "layers" in store else [])
+        if backed and store["X"].attrs.get("encoding-type") == "csr_matrix":
+            slots = {name: ad.io.read_elem(store[name]) for name in _SLOTS if name in store}
+            return _tidy(ad.AnnData(X=ad.io.sparse_dataset(store["X"]), **slots), path, in_memory=False)
         adata = ad.io.read_zarr(str(path))
     except InputError:
         raise

@@ -57,7 +57,8 @@ def read_one(
         Fragment files only: chromosome lengths (a file or ``{name: bp}``); other chromosomes are left out,
         and a fragment behind the end of its chromosome is refused.
     backed
-        ``.h5ad`` only: leave X on disk. Other inputs, and chosen ``barcodes``, are read into memory.
+        Leave X on disk: of ``.h5ad`` (CSR or dense), ``.zarr`` (CSR), Cell Ranger ATAC's ``.h5``. Other inputs,
+        and chosen ``barcodes``, are read into memory.
 
     Returns
     -------
@@ -74,6 +75,7 @@ def read_one(
         fit.
     """
     path = Path(path)
+    backed = backed and barcodes is None
     assembly = None if genome is None else canonical(str(genome))
     if bin_size < 1:
         raise ConfigError(f"bin_size is {bin_size}; a width in bp of at least 1 is expected, such as 5000.")
@@ -107,14 +109,15 @@ def read_one(
         if kind == "h5ad":
             adata = h5ad.read_h5ad(source, backed=backed)
         elif kind == "zarr":
-            adata = h5ad.read_zarr(source)
+            adata = h5ad.read_zarr(source, backed=backed)
         elif kind == "h5mu":
             adata = h5ad.read_h5mu(source)
         else:
-            adata = tenx.read_10x_h5(source) if kind == "tenx" else tenx.read_mtx_folder(source)
+            adata = (
+                tenx.read_10x_h5(source, backed=backed) if kind == "tenx" else tenx.read_mtx_folder(source)
+            )
         if barcodes is not None:
-            chosen = adata[rows_of(barcodes, adata.obs_names.tolist(), path)]
-            adata = chosen.to_memory() if adata.isbacked else chosen.copy()
+            adata = adata[rows_of(barcodes, adata.obs_names.tolist(), path)].copy()
     if assembly is not None:
         _state(adata, assembly, path)
     return adata

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
+from collections import Counter, UserDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -45,10 +45,12 @@ def _peaks_only(types: Sequence[str], path: Path) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def read_10x_h5(path: Path) -> AnnData:
+def read_10x_h5(path: Path, *, backed: bool = False) -> AnnData:
     """Return the peaks of a Cell Ranger ATAC or ARC matrix (genes and other features are left out).
 
-    ``var`` has chrom, start, end; ``uns['genome']`` is the file's assembly where it states one.
+    ``var`` has chrom, start, end; ``uns['genome']`` is the file's assembly where it states one. ``backed``
+    leaves X on disk where all features are peaks: cells are consecutive there, and are read as they are
+    asked for.
 
     Raises
     ------
@@ -71,6 +73,15 @@ def read_10x_h5(path: Path) -> AnnData:
         types = texts(features["feature_type"]) if "feature_type" in features else [PEAKS] * len(names)
         kept = _peaks_only(types, path)
         n_features, n_cells = (int(n) for n in group["shape"][...])
+        barcodes = texts(group["barcodes"])
+        genomes = texts(features["genome"]) if "genome" in features else []
+        intervals = texts(features["interval"]) if "interval" in features else None
+        var = pd.DataFrame(index=pd.Index(names, dtype=object))
+        if intervals is not None:
+            var["interval"] = intervals
+        if backed and kept.all():
+            counts = _left_on_disk(path, group, (n_cells, n_features))
+            return _with_genome(matrix_anndata(counts, barcodes, var, source=path), genomes, kept)
         arrays = (group["data"][...], group["indices"][...], group["indptr"][...])
         try:
             counts = sp.csr_matrix(arrays, shape=(n_cells, n_features))
@@ -80,15 +91,47 @@ def read_10x_h5(path: Path) -> AnnData:
                 f"{n_cells:,} "
                 f"cells ({error}). Copy or download it again."
             ) from error
-        barcodes = texts(group["barcodes"])
-        genomes = texts(features["genome"]) if "genome" in features else []
-        intervals = texts(features["interval"]) if "interval" in features else None
-    var = pd.DataFrame(index=pd.Index(names, dtype=object))
-    if intervals is not None:
-        var["interval"] = intervals
     if not kept.all():
         var, counts = var[kept], counts[:, np.flatnonzero(kept)]
-    adata = matrix_anndata(as_counts(counts), barcodes, var, source=path)
+    return _with_genome(matrix_anndata(as_counts(counts), barcodes, var, source=path), genomes, kept)
+
+
+def _left_on_disk(path: Path, group: h5py.Group, shape: tuple[int, int]) -> Any:
+    """Return the matrix (cells x features) as anndata's backed sparse data set, from which rows are taken.
+
+    Raises
+    ------
+    DamagedFileError
+        The arrays' lengths do not make a matrix.
+    """
+    from anndata.io import sparse_dataset
+
+    indptr = group["indptr"]
+    n_counts = int(indptr[-1]) if len(indptr) else 0
+    if len(indptr) != shape[0] + 1 or not len(group["data"]) == len(group["indices"]) == n_counts:
+        raise DamagedFileError(
+            f"{path} is damaged: its arrays do not make a matrix of {shape[1]:,} features x {shape[0]:,} "
+            f"cells ({len(indptr):,} offsets, {len(group['data']):,} counts, {len(group['indices']):,} "
+            "indices). Copy or download it again."
+        )
+    # the file stays open as long as the group is used
+    return sparse_dataset(_Rows(h5py.File(path, "r")["matrix"].id, shape))
+
+
+class _Rows(h5py.Group):
+    """A 10x matrix (barcodes one after the other) that says of itself what anndata's CSR matrices say."""
+
+    def __init__(self, group: h5py.h5g.GroupID, shape: tuple[int, int]) -> None:
+        super().__init__(group)
+        said = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": shape}
+        self._attributes: UserDict[str, Any] = UserDict(said)
+
+    @property
+    def attrs(self) -> UserDict[str, Any]:
+        return self._attributes
+
+
+def _with_genome(adata: AnnData, genomes: Sequence[str], kept: npt.NDArray[np.bool_]) -> AnnData:
     adata.var = adata.var.drop(columns="interval", errors="ignore")
     stated = {genome for genome, peak in zip(genomes, kept, strict=False) if peak and genome}
     if len(stated) == 1:

@@ -60,13 +60,13 @@ def write_annotated(
     obs = obs.copy(deep=False)
     for name in obs.columns[[isinstance(dtype, pd.StringDtype) for dtype in obs.dtypes]]:
         obs[name] = obs[name].astype(object)
-    with atomic_path(out) as temporary, _quiet():
-        if source is not None and _can_be_extended(Path(source), adata):
+    with atomic_path(out) as temporary, quiet():
+        if source is not None and can_be_extended(Path(source), adata):
             shutil.copyfile(source, temporary)
             with writing_hdf5(temporary, new=False) as file:
-                _extend(file, obs, obsm, uns)
+                extend(file, obs, obsm, uns)
         else:
-            _write_whole(_whole(adata, obs, obsm, uns), temporary)
+            write_whole(_whole(adata, obs, obsm, uns), temporary)
 
 
 def write_cells(adata: AnnData, out: str | Path) -> None:
@@ -77,11 +77,11 @@ def write_cells(adata: AnnData, out: str | Path) -> None:
     OutputError
         ``out`` cannot be written; an older file is left as it was.
     """
-    with atomic_path(out) as temporary, _quiet():
-        _write_whole(adata, temporary, compression="lzf")
+    with atomic_path(out) as temporary, quiet():
+        write_whole(adata, temporary, compression="lzf")
 
 
-def _write_whole(adata: AnnData, path: Path, *, compression: str | None = None) -> None:
+def write_whole(adata: AnnData, path: Path, *, compression: str | None = None) -> None:
     """Write an h5ad file as ``AnnData.write_h5ad`` does, but for what happens on a full disk."""
     from anndata.io import write_elem
 
@@ -93,7 +93,7 @@ def _write_whole(adata: AnnData, path: Path, *, compression: str | None = None) 
         write_elem(file, "/", adata, dataset_kwargs=options)
 
 
-def _can_be_extended(source: Path, adata: AnnData) -> bool:
+def can_be_extended(source: Path, adata: AnnData) -> bool:
     """Whether ``source`` is an h5ad file of groups (anndata 0.7 on) with just these cells and features."""
     if not source.is_file() or not h5py.is_hdf5(source):
         return False
@@ -114,9 +114,10 @@ def _is_named(frame: h5py.Group | h5py.Dataset, names: pd.Index) -> bool:
     return bool(np.array_equal(index.asstr()[...], names.to_numpy(dtype=str)))
 
 
-def _extend(
+def extend(
     file: h5py.File, obs: pd.DataFrame, obsm: Mapping[str, np.ndarray], uns: Mapping[str, Any]
 ) -> None:
+    """Write new columns, arrays and entries into an h5ad file of groups; what exists is replaced."""
     from anndata.io import read_elem, write_elem
 
     if file["obs"].attrs.get("encoding-version") == "0.2.0":
@@ -175,7 +176,7 @@ def _whole(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what anndata says of strings that it turns into categories while writing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,15 @@ import pandas as pd
 
 from annatac import keys
 from annatac.errors import ConfigError, nearest
+from annatac.io.annotated import annotated_file
 from annatac.io.atomic import atomic_path, check_writable
-from annatac.io.write import write_annotated
+from annatac.jobs.processes import together
 from annatac.jobs.reading import check_stated_genome
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from annatac.annotate.calls import Calls
 
 NOVELTY_METHODS = ("softmax",)
 _CSV = {
@@ -40,6 +43,7 @@ class Annotated:
     overlap: dict[str, Any]
 
 
+@together
 def annotate(
     queries: Sequence[str | Path],
     output: str | Path,
@@ -56,6 +60,10 @@ def annotate(
     **reading: Any,
 ) -> Annotated:
     """Read queries, name their cells and write them (h5ad) with the slots of :func:`annatac.tl.annotate`.
+
+    One matrix that is on disk as rows of cells (h5ad, zarr, Cell Ranger ATAC's h5) is not loaded: memory holds
+    some thousand cells at a time, whatever their number. Under torchrun the processes share the cells; the
+    first one writes, and only what it returns has labels.
 
     Parameters
     ----------
@@ -80,9 +88,12 @@ def annotate(
         written.
     """
     from annatac.annotate.annotator import Annotator
+    from annatac.annotate.blocks import call_blocks
+    from annatac.annotate.calls import CallSettings
     from annatac.report.writing import check_report
     from annatac.report.writing import report as write_report
-    from annatac.tl.annotation import annotation
+    from annatac.tl.annotation import annotation_record
+    from annatac.train.distributed import is_first
 
     if novelty_method not in NOVELTY_METHODS:
         raise ConfigError(
@@ -94,39 +105,63 @@ def annotate(
             check_writable(path)
     if report is not None:
         check_report(report)
+    settings = CallSettings(novelty_threshold=novelty_threshold, safe_level=safe_level)
     annotator = Annotator.load(model)
+    if hierarchy is not None:
+        annotator = annotator.with_hierarchy(hierarchy)
     paths = [Path(query) for query in queries]
     adata = annotator.read(paths, backed=len(paths) == 1, **reading)
     check_stated_genome(adata)
-    result = annotation(
-        adata,
+    query = annotator.query(adata)
+    uns = annotation_record(annotator, settings, query.overlap)
+    blocks = call_blocks(
         annotator,
-        novelty_threshold=novelty_threshold,
-        safe_level=safe_level,
-        hierarchy=hierarchy,
+        query,
+        settings,
         device=device,
         on_progress=None if on_progress is None else lambda done: on_progress(done, adata.n_obs),
     )
-    with ExitStack() as files:
-        if csv is not None:  # complete before the h5ad takes its place, in place after it
-            labels_csv(result.obs).to_csv(files.enter_context(atomic_path(csv)), index=False)
-        write_annotated(
-            output,
-            source=paths[0] if len(paths) == 1 else None,
-            adata=adata,
-            obs=result.obs,
-            obsm=result.obsm,
-            uns=result.uns,
-        )
-    if report is not None:
+    source = paths[0] if len(paths) == 1 else None
+    obs = _write(blocks, output, csv, source=source, adata=adata, uns=uns) if is_first() else _no_obs(blocks)
+    if report is not None and is_first():
         write_report(output, report, model=annotator)
-    counts = result.obs[keys.LABEL].value_counts()
+    counts = obs[keys.LABEL].value_counts()
     return Annotated(
         adata=adata,
         cells_per_label={str(name): int(n) for name, n in counts.items() if n},
-        n_low_quality=int((result.obs[keys.REASON] == "low_quality").sum()),
-        overlap=result.uns[keys.UNS]["overlap"],
+        n_low_quality=int((obs[keys.REASON] == "low_quality").sum()),
+        overlap=uns[keys.UNS]["overlap"],
     )
+
+
+def _write(
+    blocks: Iterable[Calls],
+    output: str | Path,
+    csv: str | Path | None,
+    *,
+    source: Path | None,
+    adata: AnnData,
+    uns: dict[str, Any],
+) -> pd.DataFrame:
+    """Write the annotated file and the table as the calls come; return the new columns."""
+    with ExitStack() as files:
+        # the table is complete before the h5ad takes its place, and in place after it
+        table = None if csv is None else files.enter_context(atomic_path(csv))
+        file = files.enter_context(annotated_file(output, source=source, adata=adata))
+        columns = []
+        for calls in blocks:
+            file.append(calls.obsm)
+            columns.append(calls.obs)
+        obs = pd.concat(columns, ignore_index=True).set_axis(adata.obs_names)
+        file.finish(obs, uns)
+        if table is not None:
+            labels_csv(obs).to_csv(table, index=False)
+    return obs
+
+
+def _no_obs(blocks: Iterable[Calls]) -> pd.DataFrame:
+    """Do this process's part; the first process writes it. Return its columns of no cell."""
+    return pd.concat([calls.obs[:0] for calls in blocks])
 
 
 def labels_csv(obs: pd.DataFrame) -> pd.DataFrame:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from annatac.config import Recipe
 from annatac.errors import ConfigError, OutputError
 from annatac.io.atomic import check_writable
+from annatac.jobs.processes import together
 from annatac.jobs.reading import label_column, read_checked
 
 if TYPE_CHECKING:
     from annatac.annotate.annotator import Annotator
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-def _together(function: Callable[P, R]) -> Callable[P, R]:
-    """Let the processes of torchrun meet before the files are read (train.distributed, which loads torch)."""
-
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        from annatac.train.distributed import together
-
-        return together(function)(*args, **kwargs)
-
-    return run
-
-
-@_together
+@together
 def finetune(
     references: Sequence[str | Path],
     output: str | Path,
@@ -94,7 +79,7 @@ def finetune(
     )
 
 
-@_together
+@together
 def pretrain(
     inputs: Sequence[str | Path],
     output: str | Path,

@@ -61,20 +61,27 @@ def check_genome(
         stated = adata.uns.get(keys.GENOME)
         known = isinstance(stated, str) and (is_known(stated) or Path(stated).is_file())
         genome = stated if known else None
-    return check_assembly(
-        table, openness=column_sums(adata.X), genome=genome, genes_by_assembly=genes_by_assembly
-    )
+    # only beside genes does it matter how open the features are: without, the counts are not read
+    openness = column_sums(adata.X) if genes_by_assembly else None
+    return check_assembly(table, openness=openness, genome=genome, genes_by_assembly=genes_by_assembly)
 
 
-def check_profile(islands: AnnData, universe: Universe) -> ProfileCorrelation:
-    """Return how well a query (cells x islands) follows a model's mean openness, over the islands of both.
+def check_profile(islands: AnnData | Universe, universe: Universe) -> ProfileCorrelation:
+    """Return how well a query's mean openness follows a model's, over the islands of both.
+
+    Parameters
+    ----------
+    islands
+        The query, cells x islands, or its islands with their mean openness.
+    universe
+        Of the model.
 
     Raises
     ------
     AssemblyError
         The query says that it is on another assembly, or its profile is clearly that of another one.
     """
-    query = Universe.from_islands(islands)
+    query = islands if isinstance(islands, Universe) else Universe.from_islands(islands)
     if query.genome and universe.genome and query.genome != universe.genome:
         own = "" if is_known(query.genome) and is_known(universe.genome) else _OWN_GENOME
         raise AssemblyError(

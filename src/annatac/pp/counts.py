@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+DENSE_ENTRIES = 2**25  # of a dense matrix that are taken at once: 268 MB as float64
+
 
 def as_csr(x: Any) -> sp.csr_matrix:
     """Return a dense, sparse or backed matrix (cells x features) as CSR without stored zeros.
@@ -26,12 +28,20 @@ def as_csr(x: Any) -> sp.csr_matrix:
     return matrix
 
 
-def in_chunks(x: Any, n_rows: int = 2_000) -> Iterator[sp.csr_matrix]:
-    """Yield the rows of a matrix as CSR, ``n_rows`` at a time; of a backed one no more is in memory."""
+def in_chunks(
+    x: Any, n_rows: int = 2_000, *, first: int = 0, last: int | None = None
+) -> Iterator[sp.csr_matrix]:
+    """Yield the rows ``first`` to ``last - 1`` as CSR, ``n_rows`` at a time; no more of a backed one is read.
+
+    Of a dense matrix fewer rows are taken where they would pass 2^25 entries.
+    """
     if sp.issparse(x) and x.format != "csr":
         x = sp.csr_matrix(x)  # rows of other formats are slow to take out
-    for first in range(0, max(x.shape[0], 1), n_rows):
-        yield as_csr(x[first : first + n_rows])
+    if not sp.issparse(x) and not hasattr(x, "to_memory"):  # dense, in memory or on disk
+        n_rows = min(n_rows, max(1, DENSE_ENTRIES // max(x.shape[1], 1)))
+    last = max(x.shape[0], 1) if last is None else last
+    for start in range(first, last, n_rows):
+        yield as_csr(x[start : min(start + n_rows, last)])
 
 
 def column_sums(x: Any) -> npt.NDArray[np.float64]:

@@ -60,7 +60,7 @@ def read(
     bin_size
         Width in bp of the bins that fragments are counted in, and of the islands of several inputs.
     backed
-        One ``.h5ad`` only: leave X on disk.
+        One input only: leave X on disk, see :func:`annatac.io.read_one`.
 
     Returns
     -------

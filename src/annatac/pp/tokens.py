@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
@@ -84,7 +86,7 @@ def tokenize(islands: AnnData, universe: Universe) -> tuple[sp.csr_matrix, Overl
     target = universe.index_of(islands.var_names)
     n_shared = len(np.unique(target[target >= 0]))
     if n_shared == 0:
-        raise OverlapError(_no_overlap(islands, universe))
+        raise OverlapError(no_overlap(islands.var_names, islands.uns.get(keys.ISLANDS, {}), universe))
     n_counts = n_known = 0.0
     parts = []
     for x in in_chunks(islands.X):
@@ -104,12 +106,16 @@ def tokenize(islands: AnnData, universe: Universe) -> tuple[sp.csr_matrix, Overl
     )
 
 
-def _no_overlap(islands: AnnData, universe: Universe) -> str:
+def no_overlap(names: pd.Index, made: Mapping[str, Any], universe: Universe) -> str:
+    """Say that not one of a query's islands is in the universe, and what to do.
+
+    ``made`` is the query's ``uns['annatac_islands']``.
+    """
     message = (
-        f"None of the query's {islands.n_vars:,} islands is among the model's {len(universe):,}: they look "
-        f"like '{islands.var_names[0]}', the model's like '{universe.names[0]}'."
+        f"None of the query's {len(names):,} islands is among the model's {len(universe):,}: they look "
+        f"like '{names[0]}', the model's like '{universe.names[0]}'."
     )
-    bin_size = islands.uns.get(keys.ISLANDS, {}).get("bin_size")
+    bin_size = made.get("bin_size")
     if universe.bin_size and bin_size and int(bin_size) != universe.bin_size:
         return (
             f"{message} The query has bins of {int(bin_size):,} bp, the model of {universe.bin_size:,} bp: "

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 
 from annatac import keys
 from annatac.errors import InputError, ModelError
@@ -105,13 +107,30 @@ class Universe:
             raise InputError(f"A reference of {adata.n_obs} cells x {adata.n_vars} islands is empty.")
         total = np.zeros(adata.n_vars)
         for x in in_chunks(adata.X):
-            total += np.bincount(x.indices, weights=np.minimum(x.data, MAX_OPENNESS), minlength=adata.n_vars)
-        var = adata.var
-        table = intervals_of(var)
-        genome = adata.uns.get(keys.GENOME)
+            total += summed_openness(x)
         made = adata.uns.get(keys.ISLANDS, {})
+        return cls.from_table(adata.var, total / adata.n_obs, made, adata.uns.get(keys.GENOME))
+
+    @classmethod
+    def from_table(
+        cls, var: pd.DataFrame, mean_openness: npt.NDArray[Any], made: Mapping[str, Any], genome: Any
+    ) -> Universe:
+        """Return the universe of islands as :func:`annatac.pp.peak_islands` describes them.
+
+        Parameters
+        ----------
+        var
+            Table of n islands: ``chrom``, ``start``, ``end``, ``n_peaks``, ``peaks``, ``genes`` where known.
+        mean_openness
+            n numbers: openness class, mean over the cells.
+        made
+            ``uns['annatac_islands']``, how the islands were made.
+        genome
+            ``uns['genome']``, or None.
+        """
+        table = intervals_of(var)
         return cls(
-            names=adata.var_names.to_numpy(dtype=object),
+            names=var.index.to_numpy(dtype=object),
             chrom=None if table is None else to_ucsc(table["chrom"]),
             start=None if table is None else table["start"].to_numpy(),
             end=None if table is None else table["end"].to_numpy(),
@@ -122,9 +141,9 @@ class Universe:
             n_peaks=(
                 var[keys.N_PEAKS].to_numpy(dtype=np.int32)
                 if keys.N_PEAKS in var
-                else np.ones(adata.n_vars, dtype=np.int32)
+                else np.ones(len(var), dtype=np.int32)
             ),
-            mean_openness=(total / adata.n_obs).astype(np.float32),
+            mean_openness=mean_openness.astype(np.float32),
         )
 
     def take(self, rows: npt.ArrayLike) -> Universe:
@@ -230,6 +249,12 @@ class Universe:
         genome = None if match[2] == "-" else unquote(match[2])
         bin_size = None if match[3] == "-" else int(match[3])
         return _from_table(path, table, genome=genome, bin_size=bin_size)
+
+
+def summed_openness(x: sp.csr_matrix) -> npt.NDArray[np.float64]:
+    """Return the sum over cells of each island's openness class (0..5), float64 (islands,)."""
+    weights = np.minimum(x.data, MAX_OPENNESS)
+    return np.bincount(x.indices, weights=weights, minlength=x.shape[1]).astype(np.float64, copy=False)
 
 
 def _strings(var: pd.DataFrame, column: str) -> Names | None:

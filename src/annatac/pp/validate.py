@@ -32,8 +32,12 @@ class Labels(NamedTuple):
     classes: list[str]
 
 
-def validate_counts(adata: AnnData) -> None:
+def validate_counts(adata: AnnData) -> npt.NDArray[np.float64]:
     """Check that X (cells x features; dense, sparse or backed) holds counts and that barcodes are unique.
+
+    Returns
+    -------
+    The sum of each feature's counts, float64 (features,).
 
     Raises
     ------
@@ -51,14 +55,17 @@ def validate_counts(adata: AnnData) -> None:
             f"{twice.nunique():,} barcodes are there more than once, for example '{twice[0]}'. Barcodes must "
             "be unique: read several samples as several inputs, each cell is then named sample:barcode."
         )
+    total = np.zeros(adata.n_vars)
     any_open = False
     for x in in_chunks(adata.X):
         _check_values(x, adata)
         any_open |= x.nnz > 0
+        total += np.bincount(x.indices, weights=x.data, minlength=adata.n_vars)
     if not any_open:
         raise InputError(
             f"All {adata.n_obs:,} cells x {adata.n_vars:,} features are 0: there is nothing to annotate."
         )
+    return total
 
 
 def _check_values(x: sp.csr_matrix, adata: AnnData) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,9 +12,10 @@ import pandas as pd
 
 from annatac import __version__, keys
 from annatac.annotate.annotator import Annotator
-from annatac.annotate.calls import CallSettings, make_calls
+from annatac.annotate.blocks import call_blocks, joined
+from annatac.annotate.calls import CallSettings
 from annatac.pp.quality import MIN_OPEN
-from annatac.pp.validate import validate_counts
+from annatac.pp.tokens import Overlap
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -108,18 +108,21 @@ def annotation(
     safe_level: float = 0.95,
     hierarchy: str | Path | None = None,
     device: str = "auto",
-    on_progress: Callable[[int], None] | None = None,
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
     settings = CallSettings(novelty_threshold=novelty_threshold, min_open=min_open, safe_level=safe_level)
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
     if hierarchy is not None:
         annotator = annotator.with_hierarchy(hierarchy)
-    validate_counts(adata)
-    tokens, overlap = annotator.tokens(adata)
-    predicted = annotator.predict(tokens, device=device, on_progress=on_progress)
-    obs, obsm = make_calls(annotator, tokens, predicted, settings)
-    uns = {
+    query = annotator.query(adata)
+    calls = joined(call_blocks(annotator, query, settings, device=device))
+    uns = annotation_record(annotator, settings, query.overlap)
+    return Annotation(calls.obs.set_axis(adata.obs_names), calls.obsm, uns)
+
+
+def annotation_record(annotator: Annotator, settings: CallSettings, overlap: Overlap) -> dict[str, Any]:
+    """Return the entries of ``uns``: what the cells were annotated with."""
+    record = {
         "schema_version": SCHEMA_VERSION,
         "annatac_version": __version__,
         "model_id": annotator.artifact.model_id,
@@ -129,5 +132,5 @@ def annotation(
         "overlap": overlap.to_dict(),
     }
     if (tree := annotator.hierarchy) is not None:
-        uns["hierarchy"] = tree.to_uns()
-    return Annotation(obs.set_axis(adata.obs_names), obsm, {keys.UNS: uns})
+        record["hierarchy"] = tree.to_uns()
+    return {keys.UNS: record}

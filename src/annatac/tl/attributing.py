@@ -19,7 +19,6 @@ from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, nearest
 from annatac.genome.nearest import nearest_genes
 from annatac.pp.universe import Universe
-from annatac.pp.validate import validate_counts
 from annatac.tl.attribution_table import Attribution, attribution_agreement
 from annatac.tl.integrated_gradients import contributions
 from annatac.train.device import choose_device
@@ -111,7 +110,6 @@ def attribution(
     if wanted is not None and wanted == rival:
         raise ConfigError(f"target and against are both '{target}': a type cannot be explained over itself.")
     chosen = None if cells is None else _rows_of(adata, cells)
-    validate_counts(adata)
     tokens, _ = annotator.tokens(adata)
     rows, targets = _choose(annotator, tokens, chosen, wanted, rival, max_cells, device, seed)
     own = tokens[rows]
