@@ -7,10 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS := $(VENV)/.docs
 
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo benchmark benchmark-quick test lint format docs clean
 
 help:
 	@echo "make demo    train on simulated cells, annotate others, evaluate; pictures in demo/"
+	@echo "make benchmark-quick  cheap methods on all sets of real data (minutes); results in benchmark/quick"
+	@echo "make benchmark        every method and protocol (hours, goes on where it was)"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  rewrite the sources as ruff wants them"
@@ -33,6 +35,14 @@ $(DOCS): $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/annatac demo -o demo --overwrite
+
+# Both go on where they were stopped. The data sets are looked for as `annatac datasets list` says.
+benchmark-quick: $(INSTALLED)
+	$(BIN)/annatac benchmark --suite quick -o benchmark/quick --workers 2
+
+benchmark: $(INSTALLED) benchmark-quick
+	$(BIN)/annatac benchmark --suite full -o benchmark/full --workers 2
+	$(BIN)/annatac benchmark --suite protocols -o benchmark/protocols --workers 2
 
 # Two workers with one thread each: many threads on small tensors only get in each other's way.
 test: $(INSTALLED)

@@ -212,6 +212,14 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where} must be a list, found {value!r}.")
         return tuple(_convert(typing.get_args(hint)[0], item, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must hold keys and values, found {value!r}.")
+        key_hint, value_hint = typing.get_args(hint)
+        return {
+            _convert(key_hint, key, where): _convert(value_hint, item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     if origin in (types.UnionType, typing.Union):
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

@@ -37,16 +37,20 @@ class MethodSpec:
     Attributes
     ----------
     source
-        'annatac' (this package), 'library' (a general one, scikit-learn) or 'reimplemented' (a published
-        recipe, written anew here).
+        'annatac' (this package), 'library' (a general one, scikit-learn), 'reimplemented' (a published recipe,
+        written anew here) or 'live' (the published package itself, in an environment of its own).
     inductive
         Whether a cell's call depends on that cell alone; False where the other query cells matter.
+    own_features
+        It takes a query of another study with the query's own peaks, as users have it. The others get both studies
+        over the reference's peaks that the query measured (:mod:`annatac.benchmark.features`).
     """
 
     about: str
     make: Callable[[], Method]
-    source: Literal["annatac", "library", "reimplemented"]
+    source: Literal["annatac", "library", "reimplemented", "live"]
     inductive: bool = True
+    own_features: bool = False
 
 
 @cache

@@ -48,6 +48,28 @@ def jaccard_weighted(truth: ArrayLike, predicted: ArrayLike) -> float:
     return float(sk.jaccard_score(truth, predicted, average="weighted", zero_division=0))
 
 
+def balanced_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Return the mean recall over the types that occur in the truth, each type counting the same."""
+    truth, predicted = _checked(truth, predicted)
+    return float(np.mean([np.mean(predicted[truth == name] == name) for name in set(truth)]))
+
+
+def calibration_error(
+    truth: ArrayLike, predicted: ArrayLike, confidence: ArrayLike, *, n_bins: int = 15
+) -> float:
+    """Return the expected calibration error: mean |accuracy - confidence| over bins, weighted by their cells.
+
+    Bins are of equal width over confidences of 0 to 1 (Guo et al. 2017).
+    """
+    truth, predicted = _checked(truth, predicted)
+    sure = np.asarray(confidence, dtype=float)
+    if sure.shape != truth.shape or not ((sure >= 0) & (sure <= 1)).all():
+        raise InputError(f"Expected {len(truth)} confidences from 0 to 1, found shape {sure.shape}.")
+    bins = np.minimum((sure * n_bins).astype(int), n_bins - 1)
+    gap = np.bincount(bins, weights=(truth == predicted) - sure, minlength=n_bins)
+    return float(np.abs(gap).sum() / len(truth))
+
+
 #: The metrics of the annATAC paper, in the order in which they are reported.
 METRICS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
     "accuracy": accuracy,

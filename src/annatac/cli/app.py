@@ -9,6 +9,7 @@ import typer
 from annatac import __version__
 from annatac.cli import (
     annotate,
+    benchmark,
     conditions,
     datasets,
     demo,
@@ -70,6 +71,7 @@ _BIOLOGY = "From names to biology"
 app.command(rich_help_panel=_MAIN)(finetune.finetune)
 app.command(rich_help_panel=_MAIN)(annotate.annotate)
 app.command(rich_help_panel=_CHECK)(evaluate.evaluate)
+app.command(rich_help_panel=_CHECK)(benchmark.benchmark)
 app.command(rich_help_panel=_CHECK)(plot.embed)
 app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
 app.command(rich_help_panel=_BIOLOGY)(markers.markers)

@@ -16,6 +16,7 @@ _HOMES = {
     "footprints": "fragments",
     "fragment_qc": "fragments",
     "annotate": "annotating",
+    "benchmark": "benchmarking",
     "embed": "looking",
     "evaluate": "looking",
     "finetune": "training",

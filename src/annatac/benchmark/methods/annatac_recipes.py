@@ -21,6 +21,11 @@ class Ours:
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
         from annatac.annotate.fit import finetune
 
+        labels = reference.obs[label_key]
+        lone = labels.map(labels.value_counts()).to_numpy() < 2
+        if lone.any():  # fine-tuning refuses them: none to check with. Its calls never name such a type
+            reference = reference[~lone].copy()
+
         with tempfile.TemporaryDirectory() as folder:
             self.model = finetune(
                 reference,
@@ -37,5 +42,10 @@ class Ours:
 
 
 METHODS = {
-    "annatac": MethodSpec(about="recipe default", make=lambda: Ours("default"), source="annatac"),
+    "annatac": MethodSpec(
+        about="recipe default", make=lambda: Ours("default"), source="annatac", own_features=True
+    ),
+    "annatac_large": MethodSpec(
+        about="recipe large", make=lambda: Ours("large"), source="annatac", own_features=True
+    ),
 }
