@@ -85,6 +85,16 @@ def test_naming_styles():
     assert to_ucsc([]).tolist() == []
 
 
+def test_accessions_of_one_species_are_chromosomes():
+    human = ["NC_000001.11", "NC_000022.10", "NC_000023.11", "NC_000024", "NC_012920.1", "NT_187361.1"]
+    assert to_ucsc(human).tolist() == ["chr1", "chr22", "chrX", "chrY", "chrM", "NT_187361.1"]
+    assert to_ucsc(["CM000663.2", "CM000685.2"]).tolist() == ["chr1", "chrX"]
+    assert to_ucsc(["NC_000067.6", "NC_000085.7", "NC_000087.7"]).tolist() == ["chr1", "chr19", "chrY"]
+    assert is_standard(["NC_000001.11", "NC_012920.1"]).tolist() == [True, False]
+    both = ["NC_000001.11", "NC_000067.6"]
+    assert to_ucsc(both).tolist() == both  # two species are never merged
+
+
 def test_two_species_are_never_merged():
     assert to_ucsc(["GRCh38_chr1", "GRCh38_chrX"]).tolist() == ["chr1", "chrX"]
     both = ["GRCh38_chr1", "mm10___chr1"]

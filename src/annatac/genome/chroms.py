@@ -1,4 +1,4 @@
-"""Chromosome names in one style: '1', 'chr1' and 'GRCh38_chr1' are the same chromosome."""
+"""Chromosome names in one style: '1', 'chr1', 'GRCh38_chr1' and 'NC_000001.11' are the same chromosome."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ _SPECIES = re.compile(
 )
 
 
+def _accessions(n_autosomes: int, first: dict[str, int], mitochondria: tuple[str, ...]) -> dict[str, str]:
+    chroms = [f"chr{name}" for name in (*range(1, n_autosomes + 1), "X", "Y")]
+    nuclear = {f"{p}{n + i:06d}": chrom for p, n in first.items() for i, chrom in enumerate(chroms)}
+    return nuclear | dict.fromkeys(mitochondria, "chrM")
+
+
+#: NCBI's accessions (RefSeq, GenBank) of human and mouse chromosomes. The version ('.10' of hg19, '.11' of hg38)
+#: is not read: which assembly it is shows in the chromosomes' lengths.
+_ACCESSIONS = (
+    _accessions(22, {"NC_": 1, "CM": 663}, ("NC_012920", "J01415")),
+    _accessions(19, {"NC_": 67, "CM": 994}, ("NC_005089", "AY172335")),
+)
+
+
 def species_prefixes(chrom: npt.ArrayLike) -> list[str]:
     """Return the assembly prefixes of a two-species reference, such as ``['GRCh38', 'mm10']``, sorted."""
     found = (_SPECIES.fullmatch(name) for name in pd.unique(_as_series(chrom)))
@@ -27,6 +41,8 @@ def species_prefixes(chrom: npt.ArrayLike) -> list[str]:
 
 def to_ucsc(chrom: npt.ArrayLike, *, prefix: str | None = None) -> npt.NDArray[Any]:
     """Return chromosome names in UCSC style: '1' -> 'chr1', 'MT' -> 'chrM'; scaffolds stay as they are.
+
+    Accessions of human and mouse chromosomes become their names too: 'NC_000023.11' -> 'chrX'.
 
     Parameters
     ----------
@@ -45,7 +61,9 @@ def to_ucsc(chrom: npt.ArrayLike, *, prefix: str | None = None) -> npt.NDArray[A
     if prefix is None:
         prefixes = {match.group(1) for match in map(_SPECIES.fullmatch, unique) if match}
         prefix = next(iter(prefixes)) if len(prefixes) == 1 else None
-    renamed = np.array([_rename(str(name), prefix) for name in unique], dtype=object)
+    tables = [table for table in _ACCESSIONS if any(_bare(name) in table for name in unique)]
+    accessions = tables[0] if len(tables) == 1 else {}
+    renamed = np.array([_rename(str(name), prefix, accessions) for name in unique], dtype=object)
     return renamed[codes] if len(renamed) else np.empty(0, dtype=object)
 
 
@@ -73,7 +91,13 @@ def _as_series(chrom: npt.ArrayLike) -> pd.Series:
     return pd.Series(np.asarray(chrom)).astype(str)
 
 
-def _rename(name: str, prefix: str | None) -> str:
+def _bare(name: str) -> str:
+    """Return an accession without its version."""
+    return name.partition(".")[0]
+
+
+def _rename(name: str, prefix: str | None, accessions: dict[str, str]) -> str:
+    name = accessions.get(_bare(name), name)
     match = _SPECIES.fullmatch(name)
     if match and prefix is not None and match.group(1).lower() == prefix.lower():
         name = match.group(2)

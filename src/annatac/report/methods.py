@@ -85,14 +85,21 @@ _WORDS = {
     "n_model_islands": "islands of the model",
     "novelty_threshold": "novel below a probability of",
     "min_open": "low quality below open islands",
+    "hierarchy": "ancestors of the types",
+    "safe_level": "safe label at a probability of",
     "schema_version": "version of the output's slots",
 }
 
 
 def recorded(details: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what ``uns['annatac']`` records as rows of words and value; the classes are shown elsewhere."""
+    """Return what ``uns['annatac']`` records as rows of words and value.
+
+    The classes are shown elsewhere; of the hierarchy only where it is from, its arrays are for programs.
+    """
     rows: list[tuple[str, str]] = []
     for name, value in details.items():
+        if name == "hierarchy" and isinstance(value, dict):
+            value = value.get("source", "given")
         if name == "classes" or (hasattr(value, "shape") and getattr(value, "size", 1) > 20):
             continue
         if isinstance(value, dict):

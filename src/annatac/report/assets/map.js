@@ -16,6 +16,7 @@
 
   function draw() {
     waiting = false;
+    if (width < 1 || height < 1) return; // not laid out: a canvas of no size cannot be drawn
     const ratio = Math.min(window.devicePixelRatio || 1, 2), r = radius();
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
