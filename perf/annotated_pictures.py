@@ -27,10 +27,29 @@ def main(kept: Path) -> None:
         shutil.copy(kept / "annotated.h5ad", cells)
         for arguments in (
             ["embed", cells],
-            ["trajectory", cells, *order, "--gtf", genes]
-            + ["--plot", f"{folder}/trajectory.png", "--heatmap", f"{folder}/trajectory_peaks.png"],
-            ["explain", cells, "--model", str(kept / "model"), "--type", "17_B", "--gtf", genes]
-            + ["--plot", f"{folder}/why_b_cells.png"],
+            [
+                "trajectory",
+                cells,
+                *order,
+                "--gtf",
+                genes,
+                "--plot",
+                f"{folder}/trajectory.png",
+                "--heatmap",
+                f"{folder}/trajectory_peaks.png",
+            ],
+            [
+                "explain",
+                cells,
+                "--model",
+                str(kept / "model"),
+                "--type",
+                "17_B",
+                "--gtf",
+                genes,
+                "--plot",
+                f"{folder}/why_b_cells.png",
+            ],
         ):
             print("annatac", *arguments)
             if annatac(arguments):
