@@ -16,12 +16,16 @@ from annatac.errors import ConfigError, InputError, MissingFileError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One data set: its file inside a data folder, how it is read, its assembly, and what it holds."""
+    """One data set: its file inside a data folder, how it is read, its assembly, and what it holds.
+
+    ``target`` is the assembly that a chain leads to.
+    """
 
     file: str
     kind: str  # 'h5ad', 'fragments', 'npz', 'genes' or 'chain'
     genome: str
     about: str
+    target: str = ""
 
 
 DATASETS: dict[str, Dataset] = {
@@ -111,6 +115,7 @@ DATASETS: dict[str, Dataset] = {
         kind="chain",
         genome="hg19",
         about="UCSC liftover chain from hg19 to hg38",
+        target="hg38",
     ),
 }
 
@@ -184,6 +189,14 @@ def is_here(name: str) -> bool:
     except MissingFileError:
         return False
     return True
+
+
+def chain_between(one: str, other: str) -> Path | None:
+    """Return a liftover chain between two assemblies (in either direction) on this machine, or None."""
+    for name, dataset in DATASETS.items():
+        if dataset.kind == "chain" and {dataset.genome, dataset.target} == {one, other} and is_here(name):
+            return path(name)
+    return None
 
 
 def load(name: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import annatac
-from annatac import keys, tl
+from annatac import datasets, keys, tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, OverlapError
 from annatac.genome.intervals import overlaps_any
 from annatac.pp import peak_islands
@@ -328,7 +328,8 @@ def test_features_without_coordinates(query, annotator):
         tl.annotate(query, annotator)
 
 
-def test_a_foreign_assembly_is_refused(query, annotator):
+def test_a_foreign_assembly_is_refused(query, annotator, monkeypatch):
+    monkeypatch.setattr(datasets, "chain_between", lambda one, other: None)
     query.uns[keys.GENOME] = "hg19"
     with pytest.raises(AssemblyError, match="The query is on hg19, the model on hg38"):
         tl.annotate(query, annotator)

@@ -12,13 +12,16 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from annatac import keys
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
+from annatac.annotate.lifting import Lifting
 from annatac.annotate.query import QueryTokens
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact
 from annatac.pp.islands import peak_islands
+from annatac.pp.lift import Lift
 from annatac.pp.tokens import Overlap
 from annatac.train.device import choose_device
 
@@ -53,15 +56,18 @@ class Annotator:
     ----------
     artifact
         As :func:`annatac.model.artifact.load` gives it.
+    lifting
+        How queries on another assembly are lifted. See :meth:`with_chain`.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, lifting: Lifting = Lifting()) -> None:  # noqa: B008 (frozen)
         if not artifact.classes:
             raise ModelError(
                 "This is a base model: it knows islands but no cell types. Fine-tune it first: "
                 "`annatac finetune REFERENCE --base MODEL -o NEW_MODEL`."
             )
         self.artifact = artifact
+        self.lifting = lifting
 
     @classmethod
     def load(cls, path: str | Path) -> Annotator:
@@ -102,7 +108,20 @@ class Annotator:
         tree = hierarchy_of(self.classes, source)
         stored = {} if tree is None else tree.to_dict()
         ids = self.artifact.class_ids if tree is None else tree.class_ids
-        return Annotator(replace(self.artifact, hierarchy=stored, class_ids=ids))
+        return Annotator(replace(self.artifact, hierarchy=stored, class_ids=ids), self.lifting)
+
+    def with_chain(self, path: str | Path | None, *, lift_islands: bool = False) -> Annotator:
+        """Return the same model, for queries on another assembly too: they are lifted to the model's.
+
+        Parameters
+        ----------
+        path
+            UCSC chain file between the two assemblies, in either direction. None: one is looked for among
+            :mod:`annatac.datasets` when a query needs it.
+        lift_islands
+            Also take queries whose counts are in islands already, at a loss (see :class:`annatac.pp.lift.Lift`).
+        """
+        return Annotator(self.artifact, Lifting(None if path is None else Path(path), lift_islands))
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:
@@ -133,13 +152,10 @@ class Annotator:
             return self._read_one(paths[0], options)
         names = sample_names(paths)
         options = {**options, "backed": False}
-        settings = self.artifact.island_settings
-        return join_samples(
-            (peak_islands(self._read_one(path, options), **settings) for path in paths), names
-        )
+        return join_samples((self._islands(self._read_one(path, options)) for path in paths), names)
 
     def _read_one(self, path: Path, options: dict[str, Any]) -> AnnData:
-        from annatac.io.read import holds_fragments, read_one
+        from annatac.io.read import fragments_genome, holds_fragments, read_one
 
         wants_fragments = any(options.get(name) is not None for name in ("peaks", "min_fragments"))
         if not holds_fragments(path, preferred=wants_fragments):
@@ -147,8 +163,19 @@ class Annotator:
         universe = self.artifact.universe
         own: dict[str, Any] = {"bin_size": universe.bin_size} if universe.bin_size else {}
         own |= {"peaks": universe.member_peaks()} if options.get("peaks") is None else {}
+        lift = self.lifting.to(universe, options.get("genome") or fragments_genome(path))
+        if lift is not None:
+            own |= lift.counting(own.get("peaks"), universe.bin_size)
         counted = read_one(path, **(options | own))
-        return peak_islands(counted, **self.artifact.island_settings) if universe.has_coordinates else counted
+        return self._islands(counted, lift) if universe.has_coordinates else counted
+
+    def _islands(self, adata: AnnData, lift: Lift | None = None) -> AnnData:
+        """Return a query's islands on the model's assembly; peaks that the model never saw are left out."""
+        universe = self.artifact.universe
+        lift = lift or self.lifting.to(universe, adata.uns.get(keys.GENOME))
+        in_islands = keys.ISLANDS in adata.uns or not universe.has_coordinates
+        within = None if in_islands else universe.member_peaks()
+        return peak_islands(adata, within=within, lift=lift, **self.artifact.island_settings)
 
     def query(self, adata: AnnData) -> QueryTokens:
         """Return a query's cells, checked, as tokens of this model that are made when they are asked for.
@@ -158,7 +185,7 @@ class Annotator:
         InputError, AssemblyError, OverlapError
             See :class:`annatac.annotate.query.QueryTokens`.
         """
-        return QueryTokens(adata, self.artifact.universe, self.artifact.island_settings)
+        return QueryTokens(adata, self.artifact.universe, self.artifact.island_settings, self.lifting)
 
     def tokens(self, adata: AnnData) -> tuple[sp.csr_matrix, Overlap]:
         """Return all tokens of a query (uint8 CSR, cells x islands of the model) and their overlap.

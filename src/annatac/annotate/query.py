@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from annatac import keys
+from annatac.annotate.lifting import Lifting
 from annatac.errors import OverlapError
 from annatac.pp.assembly import check_profile
 from annatac.pp.counts import as_csr, in_chunks, map_columns
@@ -44,6 +45,8 @@ class QueryTokens:
         Of the model.
     island_settings
         How the model's islands are made: options of :func:`annatac.pp.peak_islands`.
+    lifting
+        How a query on another assembly gets to the model's.
 
     Attributes
     ----------
@@ -62,7 +65,13 @@ class QueryTokens:
         No island in common, or the median cell keeps fewer than 5 known open islands.
     """
 
-    def __init__(self, adata: AnnData, universe: Universe, island_settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        adata: AnnData,
+        universe: Universe,
+        island_settings: dict[str, Any],
+        lifting: Lifting = Lifting(),  # noqa: B008 (frozen)
+    ) -> None:
         self.n_cells = int(adata.n_obs)
         self._x = sp.csr_matrix(adata.X) if sp.issparse(adata.X) else adata.X  # not sliced by columns
         self._n_known_islands = len(universe)
@@ -71,20 +80,21 @@ class QueryTokens:
         n_counts = validate_counts(adata)
         if universe.has_coordinates:
             within = None if keys.ISLANDS in adata.uns else universe.member_peaks()
-            self._layout = island_layout(adata, n_counts, within=within, **island_settings)
+            lift = lifting.to(universe, adata.uns.get(keys.GENOME))
+            self._layout = island_layout(adata, n_counts, within=within, lift=lift, **island_settings)
             made, names = self._layout.parameters, self._layout.var.index
         self._target = universe.index_of(names)
         openness, n_open, (n_all, n_known) = self._sums(len(names))
         if self._layout is not None:
-            of_query = Universe.from_table(
-                self._layout.var, openness / self.n_cells, made, adata.uns.get(keys.GENOME)
-            )
+            genome = self._layout.genome or adata.uns.get(keys.GENOME)
+            of_query = Universe.from_table(self._layout.var, openness / self.n_cells, made, genome)
             check_profile(of_query, universe)
         n_shared = len(np.unique(self._target[self._target >= 0]))
         if n_shared == 0:
             raise OverlapError(no_overlap(names, made, universe))
+        share_kept = made.get("share_within", 1.0) * made.get("share_lifted", 1.0)
         self.overlap = Overlap(
-            share_of_query_counts_known=(n_known / n_all if n_all else 0.0) * made.get("share_within", 1.0),
+            share_of_query_counts_known=(n_known / n_all if n_all else 0.0) * share_kept,
             share_of_model_islands_measured=n_shared / len(universe),
             median_open_known=float(np.median(n_open)),
             n_shared=n_shared,

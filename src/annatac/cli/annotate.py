@@ -10,7 +10,7 @@ import typer
 from annatac.cli import options
 from annatac.cli.terminal import cells_bar, counted, say
 
-_NOVELTY, _SAFE = "Novelty", "Safe labels"
+_NOVELTY, _SAFE, _ASSEMBLY = "Novelty", "Safe labels", "A query on another assembly"
 
 
 def annotate(
@@ -48,6 +48,22 @@ def annotate(
             rich_help_panel=_SAFE,
         ),
     ] = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="UCSC chain between the query's and the model's assembly: peaks and fragments are lifted by it.",
+            rich_help_panel=_ASSEMBLY,
+        ),
+    ] = None,
+    lift_islands: Annotated[
+        bool,
+        typer.Option(
+            "--lift-islands",
+            help="Lift islands too, each whole to where most of it lies: lossy.",
+            rich_help_panel=_ASSEMBLY,
+        ),
+    ] = False,
     genome: options.Genome = None,
     barcodes: options.Barcodes = None,
     min_fragments: options.MinFragments = None,
@@ -84,6 +100,8 @@ def annotate(
             novelty_threshold=novelty_threshold,
             safe_level=safe_level,
             hierarchy=hierarchy,
+            chain=chain,
+            lift_islands=lift_islands,
             device=device,
             on_progress=on_progress,
             genome=genome,

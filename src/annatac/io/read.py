@@ -132,6 +132,12 @@ def holds_fragments(path: str | Path, *, preferred: bool = False) -> bool:
     return kind in ("fragments", "arrow") or (kind == "h5ad" and h5ad.holds_fragments_only(source))
 
 
+def fragments_genome(path: str | Path) -> str | None:
+    """Return the assembly that a fragment file (or an ``outs/`` folder's) states in its header, or None."""
+    kind, source = sniff(Path(path), prefer_fragments=True)
+    return fragments.stated_genome(source) if kind == "fragments" else None
+
+
 def _has_fragments(path: Path) -> bool:
     with h5ad.open_hdf5(path) as file:
         return snapatac2.has_fragments(file)

@@ -55,6 +55,8 @@ def annotate(
     novelty_threshold: float = 0.5,
     safe_level: float = 0.95,
     hierarchy: str | Path | None = None,
+    chain: str | Path | None = None,
+    lift_islands: bool = False,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     **reading: Any,
@@ -73,7 +75,7 @@ def annotate(
         Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
-    safe_level, hierarchy
+    safe_level, hierarchy, chain, lift_islands
         As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
@@ -106,7 +108,7 @@ def annotate(
     if report is not None:
         check_report(report)
     settings = CallSettings(novelty_threshold=novelty_threshold, safe_level=safe_level)
-    annotator = Annotator.load(model)
+    annotator = Annotator.load(model).with_chain(chain, lift_islands=lift_islands)
     if hierarchy is not None:
         annotator = annotator.with_hierarchy(hierarchy)
     paths = [Path(query) for query in queries]

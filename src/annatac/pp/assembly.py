@@ -85,9 +85,9 @@ def check_profile(islands: AnnData | Universe, universe: Universe) -> ProfileCor
     if query.genome and universe.genome and query.genome != universe.genome:
         own = "" if is_known(query.genome) and is_known(universe.genome) else _OWN_GENOME
         raise AssemblyError(
-            f"The query is on {query.genome}, the model on {universe.genome}. Take a model for "
-            f"{query.genome}, or map the query to {universe.genome} (lift the peaks or fragments, not the "
-            f"islands).{own}"
+            f"The query is on {query.genome}, the model on {universe.genome}. Give a UCSC chain file between the "
+            "two (--chain hg19ToHg38.over.chain.gz): peaks and fragments are then lifted; or take a model for "
+            f"{query.genome}.{own}"
         )
     at = universe.index_of(query.names)
     known = at >= 0

@@ -12,6 +12,7 @@ from annatac import keys
 from annatac.pp.binning import Assign, Openness
 from annatac.pp.counts import in_chunks
 from annatac.pp.layout import island_layout
+from annatac.pp.lift import Lift
 from annatac.pp.validate import validate_counts
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def peak_islands(
     openness: Openness = "mean",
     blacklist: str | Path | pd.DataFrame | None = None,
     within: pd.DataFrame | None = None,
+    lift: Lift | None = None,
     standard_chromosomes: bool = True,
 ) -> AnnData:
     """Return the cells' peak islands: chromosomes cut into bins, and the openness of the peaks in each.
@@ -55,6 +57,8 @@ def peak_islands(
     within
         Table of intervals (chrom, start, end); peaks that overlap none of them are left out. A model gives the
         peaks of its reference: what is open beside them in the same island was never seen in training.
+    lift
+        Take the features to another assembly first; ``blacklist``, ``within`` and ``genes`` are on that one.
     standard_chromosomes
         Leave out the mitochondrion and scaffolds; a warning says how many counts go with them.
 
@@ -64,7 +68,9 @@ def peak_islands(
     X: int32 CSR. obs and uns: as in ``adata``. var: index 'chr1:5000-10000', ``chrom``, ``start``, ``end``,
     ``n_peaks``, ``peaks`` ('start-end;...' of the peaks, '' where a bin was counted whole) and, with genes,
     ``genes`` (';'-joined symbols whose start site lies in the island). ``uns['annatac_islands']``: the
-    parameters, among them ``share_within``, the share of all counts that lie ``within``.
+    parameters, among them ``share_within``, the share of all counts that lie ``within``, and, after a lift,
+    ``lifted_from`` and ``share_lifted``, the assembly and the share of all counts that have a counterpart;
+    ``uns['genome']`` is then the new assembly.
 
     Raises
     ------
@@ -85,11 +91,15 @@ def peak_islands(
         openness=openness,
         blacklist=blacklist,
         within=within,
+        lift=lift,
         standard_chromosomes=standard_chromosomes,
     )
     parts = [layout.of(x) for x in in_chunks(adata.X)]
     x = parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
-    return _new(adata, sp.csr_matrix(x), layout.var, layout.parameters)
+    found = _new(adata, sp.csr_matrix(x), layout.var, layout.parameters)
+    if layout.genome is not None:
+        found.uns[keys.GENOME] = layout.genome
+    return found
 
 
 def _new(adata: AnnData, x: sp.csr_matrix, var: pd.DataFrame, parameters: dict[str, Any]) -> AnnData:

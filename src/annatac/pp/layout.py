@@ -18,6 +18,7 @@ from annatac.genome.annotation import as_genes
 from annatac.genome.chroms import is_standard, sort_key, species_prefixes, to_ucsc
 from annatac.genome.intervals import intervals_of, island_names, overlaps_any, read_bed
 from annatac.pp.binning import Assign, Openness, Rows, assign_peaks, group_by_island, island_openness
+from annatac.pp.lift import Lift
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,6 +47,8 @@ class IslandLayout:
         bool, of all islands of the pairs those in ``var``.
     openness
         How the counts of an island's peaks become one number; None: features are taken as they are.
+    genome
+        The assembly that the peaks were lifted to; None: they were not lifted.
     """
 
     var: pd.DataFrame
@@ -54,6 +57,7 @@ class IslandLayout:
     island_of: Rows
     kept: npt.NDArray[np.bool_]
     openness: Openness | None
+    genome: str | None = None
 
     def of(self, x: sp.csr_matrix) -> sp.csr_matrix:
         """Return the islands of some cells, int32 CSR (cells x n), from their counts (cells x peaks)."""
@@ -74,6 +78,7 @@ def island_layout(
     openness: Openness = "mean",
     blacklist: str | Path | pd.DataFrame | None = None,
     within: pd.DataFrame | None = None,
+    lift: Lift | None = None,
     standard_chromosomes: bool = True,
 ) -> IslandLayout:
     """Return which islands the peaks make, without making them: see :func:`annatac.pp.peak_islands`.
@@ -89,6 +94,18 @@ def island_layout(
     made = dict(adata.uns.get(keys.ISLANDS, {}))
     if made:
         openness = _regrouping(made, bin_size, openness)
+    lifted: dict[str, Any] = {}
+    if lift is not None:
+        table = lift.features(adata, table, bin_size)
+        is_found = (table["start"] >= 0).to_numpy()
+        lifted = {"lifted_from": lift.liftover.source, "share_lifted": _share(n_counts, is_found)}
+        warnings.warn(
+            f"Lifted from {lift.liftover.source} to {lift.liftover.target} by {lift.liftover.chain.name}: "
+            f"{lifted['share_lifted']:.2%} of the counts have a counterpart.",
+            AnnatacWarning,
+            stacklevel=3,
+        )
+        n_counts = np.where(is_found, n_counts, 0)  # reported as lost by the lift, not again below
     table["chrom"] = to_ucsc(table["chrom"])
     keep = _usable(table, n_counts, standard_chromosomes=standard_chromosomes)
     if blacklist is not None:
@@ -98,16 +115,16 @@ def island_layout(
         raise InputError(_nothing_left(adata, table, blacklisted=blacklist is not None))
     share_within = 1.0
     if within is not None:
-        n_before = n_counts[keep].sum()
-        keep &= overlaps_any(table, within)
+        before = keep
+        keep = keep & overlaps_any(table, within)
         if not keep.any():
             raise OverlapError(_nothing_within(adata, within))
-        share_within = float(n_counts[keep].sum() / n_before) if n_before else 1.0
+        share_within = _share(n_counts[before], keep[before])
     peak_of, bins = assign_peaks(table, np.flatnonzero(keep), bin_size, "midpoint" if made else assign)
     order, island_of, var = group_by_island(table, peak_of, bins, bin_size)
     peak_of = peak_of[order]
     if made:
-        _carry(adata.var, peak_of, island_of, var)
+        _carry(adata.var, peak_of, island_of, var, lifted=lift is not None)
     if genes is not None:
         var[keys.GENES] = _genes_of(var, as_genes(genes), bin_size)
     kept = np.ones(len(var), dtype=bool)
@@ -134,12 +151,19 @@ def island_layout(
         parameters["openness"] = openness if openness == "binary" else made.get("openness", openness)
     return IslandLayout(
         var=var[kept],
-        parameters=parameters,
+        parameters=parameters | lifted,
         peak_of=peak_of,
         island_of=island_of,
         kept=kept,
         openness=openness,
+        genome=None if lift is None else lift.liftover.target,
     )
+
+
+def _share(counts: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]) -> float:
+    """Return the share of counts that are chosen, 1 where there is no count."""
+    total = counts.sum()
+    return float(counts[chosen].sum() / total) if total else 1.0
 
 
 def _check_choices(bin_size: int, choices: dict[str, str]) -> None:
@@ -234,8 +258,12 @@ def _nothing_within(adata: AnnData, within: pd.DataFrame) -> str:
     )
 
 
-def _carry(old: pd.DataFrame, peak_of: Rows, island_of: Rows, var: pd.DataFrame) -> None:
-    """Give islands made of islands the peaks that those were made of."""
+def _carry(
+    old: pd.DataFrame, peak_of: Rows, island_of: Rows, var: pd.DataFrame, *, lifted: bool = False
+) -> None:
+    """Give islands made of islands the peaks that those were made of; lifted ones have lost them."""
+    if lifted:
+        old = old.drop(columns=[keys.PEAKS, keys.GENES], errors="ignore")
     n_peaks = old[keys.N_PEAKS].to_numpy() if keys.N_PEAKS in old else np.ones(len(old), dtype=np.int64)
     peaks = old[keys.PEAKS].astype(str).to_numpy() if keys.PEAKS in old else np.full(len(old), "")
     if len(peak_of) == len(var):

@@ -39,6 +39,8 @@ def annotate(
     min_open: int = MIN_OPEN,
     safe_level: float = 0.95,
     hierarchy: str | Path | None = None,
+    chain: str | Path | None = None,
+    lift_islands: bool = False,
     device: str = "auto",
     copy: bool = False,
 ) -> AnnData | None:
@@ -59,6 +61,9 @@ def annotate(
     hierarchy
         Ancestors of the types instead of the model's: 'cell-ontology', a CSV or TSV of child and parent, or
         'none' (then there is no safe label).
+    chain, lift_islands
+        UCSC chain file to lift a query on another assembly than the model's by, and whether counts that are in
+        islands already may be lifted, at a loss; see :meth:`annatac.annotate.Annotator.with_chain`.
     device
         'auto', 'cpu', 'cuda', ...
     copy
@@ -87,6 +92,8 @@ def annotate(
         min_open=min_open,
         safe_level=safe_level,
         hierarchy=hierarchy,
+        chain=chain,
+        lift_islands=lift_islands,
         device=device,
     )
     if copy:
@@ -107,6 +114,8 @@ def annotation(
     min_open: int = MIN_OPEN,
     safe_level: float = 0.95,
     hierarchy: str | Path | None = None,
+    chain: str | Path | None = None,
+    lift_islands: bool = False,
     device: str = "auto",
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
@@ -114,6 +123,8 @@ def annotation(
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
     if hierarchy is not None:
         annotator = annotator.with_hierarchy(hierarchy)
+    if chain is not None or lift_islands:
+        annotator = annotator.with_chain(chain, lift_islands=lift_islands)
     query = annotator.query(adata)
     calls = joined(call_blocks(annotator, query, settings, device=device))
     uns = annotation_record(annotator, settings, query.overlap)

@@ -1,0 +1,54 @@
+"""A query on another assembly than the model's: how it gets to the model's islands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from annatac import datasets
+from annatac.genome.assemblies import genome_label, is_known
+from annatac.genome.liftover import Liftover
+from annatac.pp.lift import Lift
+from annatac.pp.universe import Universe
+
+
+@dataclass(frozen=True)
+class Lifting:
+    """Which chain file to lift queries by.
+
+    Attributes
+    ----------
+    chain
+        UCSC chain file between the query's and the model's assembly, in either direction; None looks for one
+        among :mod:`annatac.datasets`.
+    whole_islands
+        See :class:`annatac.pp.lift.Lift`.
+    """
+
+    chain: Path | None = None
+    whole_islands: bool = False
+
+    def to(self, universe: Universe, genome: str | None) -> Lift | None:
+        """Return the lift of a query on ``genome``; None where none is needed or no chain is at hand.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError, InputError, AssemblyError
+            The chain file cannot be read, or is between other assemblies.
+        """
+        if genome is None or universe.genome is None:
+            return None
+        source, target = genome_label(genome), universe.genome
+        if source == target or not (is_known(source) and is_known(target)):
+            return None
+        chain = self.chain if self.chain is not None else datasets.chain_between(source, target)
+        if chain is None:
+            return None
+        return Lift(_liftover(chain, source, target), self.whole_islands)
+
+
+@lru_cache(maxsize=4)
+def _liftover(chain: Path, source: str, target: str) -> Liftover:
+    """Return the way from ``source`` to ``target`` (see :meth:`Liftover.read`), read once."""
+    return Liftover.read(chain, source=source, target=target)
