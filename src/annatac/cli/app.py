@@ -25,6 +25,7 @@ from annatac.cli import (
     pretrain,
     qc,
     report,
+    simulate,
     tracks,
     trajectory,
 )
@@ -86,5 +87,6 @@ app.command(rich_help_panel=_BIOLOGY)(qc.qc)
 app.command(rich_help_panel=_BIOLOGY)(report.report)
 app.command(rich_help_panel=_MORE)(prepare.prepare)
 app.command(rich_help_panel=_MORE)(pretrain.pretrain)
+app.command(rich_help_panel=_MORE)(simulate.simulate)
 app.command(rich_help_panel=_MORE)(demo.demo)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_MORE)

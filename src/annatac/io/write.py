@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from annatac.io.atomic import atomic_path
 from annatac.io.hdf5 import writing_hdf5
@@ -79,6 +80,47 @@ def write_cells(adata: AnnData, out: str | Path) -> None:
     """
     with atomic_path(out) as temporary, quiet():
         write_whole(adata, temporary, compression="lzf")
+
+
+def write_parts(
+    out: str | Path,
+    parts: Iterable[tuple[sp.csr_matrix, pd.DataFrame]],
+    *,
+    var: pd.DataFrame,
+    uns: Mapping[str, Any],
+    categories: Mapping[str, list[str]],
+) -> None:
+    """Write cells that come part by part (counts and obs) to an h5ad file; one part at a time is in memory.
+
+    Parameters
+    ----------
+    parts
+        One or more; cells x features as CSR, and as many rows of obs.
+    categories
+        Columns of obs that become categorical, with their categories.
+
+    Raises
+    ------
+    OutputError
+        ``out`` cannot be written; nothing is left behind, and an older file is as it was.
+    """
+    from anndata import AnnData
+    from anndata.io import sparse_dataset, write_elem
+
+    tables: list[pd.DataFrame] = []
+    with atomic_path(out) as temporary, quiet(), writing_hdf5(temporary, new=True) as file:
+        for counts, obs in parts:
+            if not tables:
+                none = counts[:0].copy()
+                none.indptr = none.indptr.astype(np.int64)  # parts may add up to more than 2^31 entries
+                empty = AnnData(none, obs=obs.iloc[:0].copy(), var=var, uns=dict(uns))
+                write_elem(file, "/", empty, dataset_kwargs={"compression": "lzf"})
+            sparse_dataset(file["X"]).append(counts)
+            tables.append(obs)
+        table = pd.concat(tables)
+        for column, names in categories.items():
+            table[column] = pd.Categorical(table[column], categories=names)
+        write_elem(file, "obs", table)
 
 
 def write_whole(adata: AnnData, path: Path, *, compression: str | None = None) -> None:

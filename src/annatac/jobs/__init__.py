@@ -23,6 +23,7 @@ _HOMES = {
     "plot": "looking",
     "prepare": "preparing",
     "pretrain": "training",
+    "simulate": "simulating",
 }
 
 __all__ = sorted(_HOMES)
