@@ -11,6 +11,7 @@ _HOMES = {
     "Universe": "universe",
     "check_genome": "assembly",
     "check_profile": "assembly",
+    "gene_scores": "gene_activity",
     "group_split": "splits",
     "openness_classes": "tokens",
     "peak_islands": "islands",
