@@ -99,7 +99,7 @@ def test_cellcano_keeps_its_surest_calls_and_learns_the_others_from_them():
     random = np.random.default_rng(0)
     kind = np.repeat([0, 1], 200)
     x = (random.normal(0, 0.5, (400, 20)) + 2.0 * (kind[:, None] == np.arange(20) % 2)).astype(np.float32)
-    sure = random.permutation(np.linspace(0.5, 0.99, 200))
+    sure = random.permutation(np.linspace(0.51, 0.99, 200))
     called = np.concatenate([sure, 1 - sure])  # type 0 for the first half, as it is
     first = np.column_stack([called, 1 - called]).astype(np.float32)
     made = Cellcano(epochs=60, student_epochs=300)
