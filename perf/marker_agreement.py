@@ -43,23 +43,25 @@ NEAR_BP = 100_000
 
 
 def out_of_fold(adata, key: str, n_folds: int, seed: int, linear: bool) -> np.ndarray:
-    """Return a label for every cell (forced choice) from models that have not seen it."""
+    """Return each cell's probabilities, float32 (cells, types in order), from models that have not seen it."""
     truth = adata.obs[key].astype(str).to_numpy()
-    labels = np.empty(adata.n_obs, dtype=object)
+    names = np.unique(truth)
+    found = np.zeros((adata.n_obs, len(names)), dtype=np.float32)
     for train, held in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(truth, truth):
         query = adata[held].copy()
         if linear:
-            labels[held] = _linear(adata[train], truth[train], query)
+            found[held] = _linear(adata[train], truth[train], query)
             continue
         with tempfile.TemporaryDirectory() as folder:
             model = annatac.finetune(
                 adata[train].copy(), label_key=key, output=Path(folder) / "model", recipe="default", seed=seed
             )
             tl.annotate(query, model)
-        best = np.asarray(query.obsm[keys.PROBABILITIES]).argmax(axis=1)
-        labels[held] = np.array(query.uns[keys.UNS]["classes"], dtype=object)[best]
-        print(f"fold done: accuracy {np.mean(labels[held] == truth[held]):.3f}", flush=True)
-    return labels
+        order = np.argsort(np.array(query.uns[keys.UNS]["classes"], dtype=str))
+        found[held] = np.asarray(query.obsm[keys.PROBABILITIES])[:, order]
+        right = np.mean(names[found[held].argmax(axis=1)] == truth[held])
+        print(f"fold done: accuracy {right:.3f}", flush=True)
+    return found
 
 
 def _linear(reference, types: np.ndarray, query) -> np.ndarray:
@@ -68,7 +70,31 @@ def _linear(reference, types: np.ndarray, query) -> np.ndarray:
     from sklearn.pipeline import make_pipeline
 
     model = make_pipeline(TfidfTransformer(), LogisticRegression(C=10, class_weight="balanced", max_iter=200))
-    return model.fit((reference.X > 0) * 1.0, types).predict((query.X > 0) * 1.0)
+    return model.fit((reference.X > 0) * 1.0, types).predict_proba((query.X > 0) * 1.0)
+
+
+def replicate(adata, key: str, seeds: range) -> pd.Series:
+    """Return by true type how well two samples of its size, both truly labelled, would agree (signed p).
+
+    Cells are halved at random within the types, the halves' markers are compared, and the correlation of two
+    samples of the full size is Spearman and Brown's 2 r / (1 + r).
+    """
+    truth = adata.obs[key].astype(str).to_numpy()
+    found = []
+    for seed in seeds:
+        random, first = np.random.default_rng(seed), np.zeros(adata.n_obs, dtype=bool)
+        for name in np.unique(truth):
+            rows = random.permutation(np.flatnonzero(truth == name))
+            first[rows[: len(rows) // 2]] = True
+        one, two = (
+            tl.markers(adata[half].copy(), key, max_cells=1_000, max_background=5_000)
+            for half in (first, ~first)
+        )
+        types = [name for name in one.types if name in two.types]
+        r = [spearmanr(signed(one, one.row_of(n)), signed(two, two.row_of(n)))[0] for n in types]
+        found.append(pd.Series(r, index=types))
+    half = pd.concat(found, axis=1).mean(axis=1)
+    return 2 * half / (1 + half)
 
 
 def signed(found, row: int) -> np.ndarray:
@@ -132,25 +158,32 @@ def main() -> int:
     options.add_argument("--key", default="cell_type", choices=["cell_type", "cell_type_coarse"])
     options.add_argument("--folds", type=int, default=3)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--labels", type=Path)
+    options.add_argument(
+        "--keep", type=Path, help="file (.npz) to keep the probabilities in, or to read them from"
+    )
     options.add_argument("--linear", action="store_true")
     given = options.parse_args()
     warnings.simplefilter("ignore")
     adata = datasets.load("granja2019_bmmc_d6t1")
     genes = datasets.load("hg19_genes")
     truth = adata.obs[given.key].astype(str).to_numpy()
-    if given.labels and given.labels.exists():
-        labels = (
-            pd.read_csv(given.labels, index_col=0)["label"].reindex(adata.obs_names).to_numpy(dtype=object)
-        )
+    if given.keep and given.keep.exists():
+        with np.load(given.keep) as kept:
+            probabilities = kept["P"]
     else:
-        labels = out_of_fold(adata, given.key, given.folds, given.seed, given.linear)
-        if given.labels:
-            pd.DataFrame({"label": labels}, index=adata.obs_names).to_csv(given.labels)
+        probabilities = out_of_fold(adata, given.key, given.folds, given.seed, given.linear)
+        if given.keep:
+            np.savez(given.keep, P=probabilities)
+    names = np.unique(truth)
+    labels = names[probabilities.argmax(axis=1)]
+    adata.obsm[keys.PROBABILITIES], adata.uns[keys.UNS] = probabilities, {"classes": names}
     adata.obs["annotated"] = labels.astype(str)
     true = tl.markers(adata, given.key, genes=genes)
     annotated = tl.markers(adata, "annotated", genes=genes)
     table = agreement(true, annotated, truth, labels)
+    weighed = agreement(true, tl.markers(adata, "annotated", weigh=True), truth, labels)
+    table["rho_signed_p_weighed"] = weighed["rho_signed_p"]
+    table["rho_of_a_replicate"] = replicate(adata, given.key, range(3)).reindex(table.index)
     print(f"accuracy of the out-of-fold labels {np.mean(labels == truth):.3f}")
     print(table.round(3).to_string())
     lists = known_genes(annotated, genes)
@@ -167,7 +200,7 @@ def main() -> int:
         "types": table.round(4).reset_index().to_dict("records"),
         "known_genes_of_annotated_types": lists,
     }
-    suffix = "_linear" if given.linear else ""
+    suffix = ("_linear" if given.linear else "") + (f"_seed{given.seed}" if given.seed else "")
     out = Path(__file__).parent / "results" / f"marker_agreement_{given.key}{suffix}.json"
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0

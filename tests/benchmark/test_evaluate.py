@@ -164,3 +164,16 @@ def test_the_name_is_the_function_however_it_is_imported():
         "assert callable(annatac.evaluate) and callable(annatac.benchmark.evaluate)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numbers_of_many_values_are_judged_by_quarters(cells):
+    many = cells[np.arange(200) % 7].copy()
+    many.obs_names_make_unique()
+    many.obs["depth"] = np.arange(200) * 10.0
+    many.obs.loc[many.obs_names[0], "depth"] = np.nan
+    table = evaluate(many, "truth", by="depth").by
+    assert list(table.index) == ["(none)", *(f"{i}: {a} to {b}" for i, a, b in BOUNDS)]
+    assert table["n_cells"].tolist() == [1, 50, 50, 49, 50]
+
+
+BOUNDS = [(1, "9.999", "505"), (2, "505", "1000"), (3, "1000", "1495"), (4, "1495", "1990")]

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from scipy.stats import hypergeom, mannwhitneyu
+from scipy.stats import hypergeom, mannwhitneyu, rankdata
 
 from annatac import tl
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
 from annatac.genome.nearest import nearest_genes
+from annatac.simulate import simulate_cells
 from annatac.tl import rank_sums as rank_sums_module
 from annatac.tl.matching import match_background, quantiles
 from annatac.tl.rank_sums import directed_false_discovery_rate, false_discovery_rate, rank_sums
@@ -250,3 +251,52 @@ def test_bad_input():
     adata.obs["type"] = ["a", "b"] * 45
     with pytest.raises(InputError, match="counts"):
         tl.markers(adata, "type")
+
+
+def test_weights_of_0_and_1_are_the_rank_sum_test_and_others_its_permutations():
+    random = np.random.default_rng(0)
+    x = sp.csr_matrix(random.poisson(0.5, (60, 5)))
+    scale = random.uniform(0.5, 2, 60).astype(np.float32)
+    is_in = np.arange(60) < 25
+    hard, whole = rank_sums(x, scale, is_in), rank_sums(x, scale, is_in.astype(np.float64))
+    for one, other in zip(hard, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+    weight = random.random(60)
+    found = rank_sums(x, scale, weight)
+    values = (x.toarray() * scale[:, None].astype(np.float64)).astype(np.float32)
+    for column in range(5):
+        ranks = rankdata(values[:, column])
+        centred = weight - weight.mean()
+        drawn = np.array([random.permutation(centred) @ ranks for _ in range(20_000)])
+        p_value = (np.abs(drawn) >= np.abs(centred @ ranks) - 0.5).mean()
+        assert found.p_value[column] == pytest.approx(p_value, abs=0.02)
+        assert found.share_in[column] == pytest.approx(np.average(values[:, column] > 0, weights=weight))
+
+
+def test_cells_of_doubtful_type_count_less():
+    cells = simulate_cells(600, cell_types=2, n_islands=300, open_islands=60, seed=1)
+    types = cells.obs["cell_type"].astype(str)
+    first, second = types.unique()
+    probability = np.where((types == first).to_numpy()[:, None], [0.95, 0.05], [0.05, 0.95])
+    wrong = (
+        np.random.default_rng(0).random(600) < 0.25
+    )  # a quarter of the labels are wrong, and the model unsure
+    label = np.where(wrong, np.where(types == first, second, first), types)
+    probability[wrong] = 0.5
+    cells.obs["label"] = label
+    cells.obsm["annatac_probabilities"] = probability.astype(np.float32)
+    cells.uns["annatac"] = {"classes": np.array([first, second])}
+    true = tl.markers(cells, "cell_type").auc[0]
+    hard, weighed = (tl.markers(cells, "label", weigh=weigh).auc for weigh in (False, True))
+    place = sorted([first, second]).index(sorted(types.unique())[0])
+    assert np.corrcoef(weighed[place], true)[0, 1] > np.corrcoef(hard[place], true)[0, 1]
+
+
+def test_weighing_needs_the_models_probabilities():
+    cells = simulate_cells(100, cell_types=2, n_islands=100, open_islands=20)
+    with pytest.raises(InputError, match="needs the model's probabilities, and obsm has no"):
+        tl.markers(cells, "cell_type", weigh=True)
+    cells.obsm["annatac_probabilities"] = np.ones((100, 1), np.float32)
+    cells.uns["annatac"] = {"classes": np.array(["other"])}
+    with pytest.raises(InputError, match="needs groups that are types of the model"):
+        tl.markers(cells, "cell_type", weigh=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from rich.console import Group
 
+MOST_GROUPS = 20  # numbers of more values are cut into quarters: a row a value says nothing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -85,7 +87,8 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
     truth_key
         Column of ``obs`` with the true types.
     by
-        Column of ``obs`` whose groups (samples, conditions) are judged one by one as well.
+        Column of ``obs`` whose groups (samples, conditions) are judged one by one as well. Numbers of more
+        than 20 values (depth, confidence) are cut into four groups of equally many cells.
 
     Raises
     ------
@@ -135,7 +138,7 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
     types = [name for name in classes if name in set(truth)] + sorted(set(truth[~known]))
     groups = None
     if by is not None:
-        group = _column(adata, by, "by").astype(object)[labelled]
+        group = _grouped(_column(adata, by, "by")[labelled])
         groups = _by_group(group, truth, forced, novel, known).rename_axis(by)
     return Evaluation(
         truth_key=truth_key,
@@ -218,12 +221,23 @@ def _per_type(
     return table
 
 
+def _grouped(column: pd.Series) -> pd.Series:
+    """Return the groups of a column; of numbers with many values its quarters, named by their bounds."""
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if not is_number or column.nunique() <= MOST_GROUPS:
+        return column.astype(object)
+    quarters = pd.qcut(column, 4, duplicates="drop")
+    bounds = [f"{part.left:.4g} to {part.right:.4g}" for part in quarters.cat.categories]
+    return quarters.cat.rename_categories([f"{i}: {text}" for i, text in enumerate(bounds, start=1)])
+
+
 def _by_group(
     group: pd.Series, truth: np.ndarray, forced: np.ndarray, novel: np.ndarray, known: np.ndarray
 ) -> pd.DataFrame:
-    names = group.where(group.notna(), "(none)").astype(str).to_numpy(dtype=object)
+    names = group.astype(object).where(group.notna(), "(none)").astype(str).to_numpy(dtype=object)
+    ranges = list(group.cat.categories) if isinstance(group.dtype, pd.CategoricalDtype) else []
     rows = {}
-    for name in sorted(set(names)):
+    for name in sorted(set(names), key=lambda name: (ranges.index(name) if name in ranges else -1, name)):
         own = names == name
         inside = own & known
         rows[name] = {

@@ -21,6 +21,12 @@ def markers(
         str | None,
         typer.Option(metavar="COLUMN", help="Donors: adds a test with donors as replicates (3 or more)."),
     ] = None,
+    weigh: Annotated[
+        bool,
+        typer.Option(
+            "--weigh", help="Count each cell by its probability of the type, not by its label alone."
+        ),
+    ] = False,
     fdr: Annotated[float, typer.Option(min=0, max=1, help="Largest false discovery rate.")] = 0.05,
     fold: Annotated[float, typer.Option(help="Smallest log2 fold change to the background.")] = 0.5,
     bed: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the peaks as BED too.")] = None,
@@ -52,6 +58,7 @@ def markers(
         groupby=groupby,
         genes=gtf,
         donor_key=donor_key,
+        weigh=weigh,
         max_fdr=fdr,
         min_log2_fold_change=fold,
         bed=bed,

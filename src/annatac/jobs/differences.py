@@ -19,6 +19,7 @@ def markers(
     groupby: str | None = None,
     genes: str | Path | None = None,
     donor_key: str | None = None,
+    weigh: bool = False,
     max_fdr: float = 0.05,
     min_log2_fold_change: float = 0.5,
     bed: str | Path | None = None,
@@ -35,7 +36,9 @@ def markers(
     """
     from annatac import pl, tl
 
-    found = tl.markers(read_one(path), groupby or keys.LABEL, genes=genes, donor_key=donor_key, seed=seed)
+    found = tl.markers(
+        read_one(path), groupby or keys.LABEL, genes=genes, donor_key=donor_key, weigh=weigh, seed=seed
+    )
     bounds: dict[str, Any] = {"max_fdr": max_fdr, "min_log2_fold_change": min_log2_fold_change}
     found.write_csv(output, **bounds)
     if bed is not None:

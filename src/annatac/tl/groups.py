@@ -69,15 +69,20 @@ def large_groups(
             f"{len(large)} of {len(names)} groups in obs['{key}'] have {min_cells} cells or more; at least "
             f"{at_least} must. Too small: {', '.join(small[:5])}. Merge groups, or lower min_cells."
         )
+    _warn_left_out(small, len(names), key, min_cells)
+    return large
+
+
+def _warn_left_out(small: list[str], n_groups: int, key: str, min_cells: int) -> None:
+    """Warn, for the caller's caller, of the groups that are too small; nothing where there is none."""
     if small:
         shown = ", ".join(small[:5]) + (f" and {len(small) - 5} more" if len(small) > 5 else "")
         warnings.warn(
-            f"{len(small)} of {len(names)} groups in obs['{key}'] have under {min_cells} cells and are left "
-            f"out: {shown}.",
+            f"{len(small)} of {n_groups} groups in obs['{key}'] have under {min_cells} cells and are left out: "
+            f"{shown}.",
             AnnatacWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    return large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +142,13 @@ def cell_groups(
         present &= set(types)
     sizes = pd.Series(text[known]).value_counts()
     names = [name for name in order if name in present and sizes[name] >= min_cells]
-    small = [f"{name} ({sizes[name]})" for name in order if name in present and sizes[name] < min_cells]
+    small = [f"'{name}' ({sizes[name]})" for name in order if name in present and sizes[name] < min_cells]
     if not names:
         raise LabelError(
             f"No type in obs['{column}'] has {min_cells} cells; there are: {', '.join(small) or 'none'}. "
             "Lower min_cells, or name another column."
         )
-    if small:
-        warnings.warn(
-            f"Types of fewer than {min_cells} cells are left out: {', '.join(small)}.",
-            AnnatacWarning,
-            stacklevel=3,
-        )
+    _warn_left_out(small, len(present), column, min_cells)
     number = {name: i for i, name in enumerate(names)}
     code = np.array(
         [number.get(name, -1) if ok else -1 for name, ok in zip(text, known, strict=True)], dtype=np.int64

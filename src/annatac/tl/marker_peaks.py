@@ -47,6 +47,7 @@ def markers(
     n_background: int = 10,
     max_background: int | None = 10_000,
     min_cells: int = 10,
+    weigh: bool = False,
     seed: int = 0,
 ) -> Markers:
     """Return how each peak differs between the cells of each type and background cells of the same depth.
@@ -78,6 +79,9 @@ def markers(
         At most so many background cells of a type in all; None for no bound.
     min_cells
         Types with fewer cells are left out, with a warning.
+    weigh
+        Count each compared cell by the probability of the type that the model gave it, on either side, instead of
+        wholly by its label. A cell that may be of a sibling type then says less.
     seed
         Seed of the order in which cells choose their background.
 
@@ -90,8 +94,8 @@ def markers(
     LabelError
         No column ``groupby``, or fewer than two types.
     InputError
-        X holds no counts; a column to match on is not numeric or has gaps; genes for features without
-        coordinates.
+        X holds no counts; ``weigh`` without the model's probabilities; a column to match on is not numeric or
+        has gaps; genes for features without coordinates.
     ConfigError
         A number out of range.
 
@@ -112,12 +116,14 @@ def markers(
             f"All labelled cells are '{names[0]}' in obs['{groupby}']: there is no background to compare with."
         )
     chosen = large_groups(codes, names, min_cells, key=groupby)
+    weight = _probabilities(adata, codes, names) if weigh else None
     peaks = _peaks(adata, genes)
     validate_counts(adata)
     counts = as_csr(adata.X)
     labelled = np.flatnonzero(codes >= 0)
     if len(labelled) < adata.n_obs:
         counts, codes = counts[labelled], codes[labelled]
+        weight = None if weight is None else weight[labelled]
     depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     bias = _bias(adata, labelled, depth, match_on)
     space = quantiles(bias.to_numpy())
@@ -139,7 +145,7 @@ def markers(
             max_background=max_background,
             seed=seed,
         )
-        test, fold = _compare(counts, scale, match)
+        test, fold = _compare(counts, scale, match, None if weight is None else weight[:, code])
         p_value[row] = test.p_value
         seen = test.share_in + test.share_out > 0
         tested = np.where(seen, test.p_value, np.nan)
@@ -173,29 +179,54 @@ def markers(
             "max_background": max_background,
             "min_cells": min_cells,
             "donor_key": donor_key,
+            "weigh": weigh,
             "seed": seed,
         },
         **arrays,
     )
 
 
-def _compare(counts: sp.csr_matrix, scale: npt.NDArray[np.float32], match: Match) -> _Compared:
+def _compare(
+    counts: sp.csr_matrix,
+    scale: npt.NDArray[np.float32],
+    match: Match,
+    weight: npt.NDArray[np.float32] | None,
+) -> _Compared:
     """Return test and log2 fold change of the matched cells, on counts scaled to the median depth."""
     rows = np.concatenate([match.inside, match.outside])
     is_in = np.arange(len(rows)) < len(match.inside)
+    member = is_in.astype(np.float32) if weight is None else weight[rows]
     part = counts[rows]
-    weights = part.data * np.repeat(scale[rows], np.diff(part.indptr))
-    first = part.indptr[len(match.inside)]
-    n_peaks = part.shape[1]
-    mean = [
-        np.bincount(part.indices[entries], weights[entries], n_peaks) / n_cells
-        for entries, n_cells in (
-            (slice(0, first), len(match.inside)),
-            (slice(first, None), len(match.outside)),
+    n_entries = np.diff(part.indptr)
+    value = part.data * np.repeat(scale[rows], n_entries)
+    own = value * np.repeat(member, n_entries)
+    n_in = float(member.sum(dtype=np.float64))
+    n_out = len(rows) - n_in
+    mean_in = np.bincount(part.indices, own, part.shape[1]) / n_in
+    mean_out = np.bincount(part.indices, value - own, part.shape[1]) / n_out
+    prior = 1 / min(n_in, n_out)
+    test = rank_sums(part, scale[rows], is_in if weight is None else member)
+    return _Compared(test, np.log2((mean_in + prior) / (mean_out + prior)))
+
+
+def _probabilities(adata: AnnData, codes: npt.NDArray[np.int64], names: list[str]) -> npt.NDArray[np.float32]:
+    """Return the model's probability of each group in each cell; of a group it does not know, 1 inside, else 0."""
+    if keys.PROBABILITIES not in adata.obsm:
+        raise InputError(
+            f"weigh needs the model's probabilities, and obsm has no '{keys.PROBABILITIES}'. Annotate the cells "
+            "first, or leave weigh out."
         )
-    ]
-    prior = 1 / min(len(match.inside), len(match.outside))
-    return _Compared(rank_sums(part, scale[rows], is_in), np.log2((mean[0] + prior) / (mean[1] + prior)))
+    known = [str(name) for name in adata.uns[keys.UNS]["classes"]]
+    if not set(names) & set(known):
+        raise InputError(
+            f"weigh needs groups that are types of the model; '{names[0]}' and the others are none. Its types: "
+            f"{', '.join(known[:5])}."
+        )
+    weight = (codes[:, None] == np.arange(len(names))).astype(np.float32)
+    for column, name in enumerate(names):
+        if name in known:
+            weight[:, column] = adata.obsm[keys.PROBABILITIES][:, known.index(name)]
+    return weight
 
 
 def _peaks(adata: AnnData, genes: str | Path | pd.DataFrame | None) -> pd.DataFrame:

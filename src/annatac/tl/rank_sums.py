@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ class RankSums(NamedTuple):
 
 
 def rank_sums(
-    counts: sp.csr_matrix, scale: npt.NDArray[np.float32], is_in: npt.NDArray[np.bool_]
+    counts: sp.csr_matrix,
+    scale: npt.NDArray[np.float32],
+    is_in: npt.NDArray[np.bool_] | npt.NDArray[np.floating],
 ) -> RankSums:
     """Return the Mann-Whitney test of the rows in a group against the others, for every column.
 
@@ -40,7 +42,8 @@ def rank_sums(
     scale
         float32 (n,), positive: what a count of each cell is worth.
     is_in
-        bool (n,): the group.
+        bool (n,): the group; or float (n,) in [0, 1], how much each row belongs to it. The test is then on the
+        sum of membership times rank, with the permutations' moments: of whole numbers it is the same.
 
     Notes
     -----
@@ -71,7 +74,7 @@ def rank_sums(
 
 
 def _ordered(
-    counts: sp.csr_matrix, scale: npt.NDArray[np.float32], is_in: npt.NDArray[np.bool_]
+    counts: sp.csr_matrix, scale: npt.NDArray[np.float32], is_in: npt.NDArray[Any]
 ) -> tuple[sp.csc_matrix, npt.NDArray[np.int32]]:
     """Return (pairs x features) of whether the cell is in the group, in rising order, and each pair's value.
 
@@ -98,7 +101,7 @@ def _ordered(
 
 
 def _block(
-    number: npt.NDArray[np.int32], in_group: npt.NDArray[np.bool_], first: npt.NDArray[np.int64], n_cells: int
+    number: npt.NDArray[np.int32], in_group: npt.NDArray[Any], first: npt.NDArray[np.int64], n_cells: int
 ) -> Floats:
     """Return, by column: cells of the group that are not 0, the sum of their ranks, sum of t^3 - t over ties,
     and the sum of the cubed distances of ranks from their mean, those of zeros left out.
@@ -112,31 +115,31 @@ def _block(
     run = np.flatnonzero(starts)
     size = np.diff(np.append(run, len(number)))
     of_run = np.repeat(np.arange(n_columns), np.diff(np.searchsorted(run, first)))
-    n_in = np.add.reduceat(in_group, run, dtype=np.int32)
+    n_in = np.add.reduceat(in_group, run, dtype=np.int32 if in_group.dtype == bool else np.float64)
     n_zero = n_cells - np.diff(first)
     rank = n_zero[of_run] + (run - first[of_run]) + (size + 1) / 2
     weights = (n_in, rank * n_in, size.astype(np.float64) ** 3 - size, size * (rank - (n_cells + 1) / 2) ** 3)
     return np.array([np.bincount(of_run, weights=weight, minlength=n_columns) for weight in weights])
 
 
-def _test(moments: Floats, n_entries: npt.NDArray[np.int64], is_in: npt.NDArray[np.bool_]) -> RankSums:
+def _test(moments: Floats, n_entries: npt.NDArray[np.int64], is_in: npt.NDArray[Any]) -> RankSums:
     n_open_in, rank_sum, tie_sum, cubes = moments
     n = len(is_in)
-    n_in = int(is_in.sum())
+    member = is_in.astype(np.float64)
+    n_in = float(member.sum())
     n_out = n - n_in
+    centred = member - member.mean()
     n_zero = (n - n_entries).astype(np.float64)
-    ranks = rank_sum + (n_in - n_open_in) * (n_zero + 1) / 2
-    u = ranks - n_in * (n_in + 1) / 2
+    away = rank_sum + (n_in - n_open_in) * (n_zero + 1) / 2 - n_in * (n + 1) / 2
     ties = tie_sum + n_zero**3 - n_zero
-    variance = n_in * n_out / 12 * ((n + 1) - ties / (n * (n - 1)))
+    variance = float((centred**2).sum()) * n / 12 * ((n + 1) - ties / (n * (n - 1)))
     varies = variance > 1e-9 * n_in * n_out
     spread = np.sqrt(np.where(varies, variance, 1))
     cubes = cubes + n_zero * ((n_zero + 1) / 2 - (n + 1) / 2) ** 3
-    third = n_in * n_out * (n_out - n_in) / (n * (n - 1) * max(n - 2, 1)) * cubes
-    away = u - n_in * n_out / 2
+    third = float((centred**3).sum()) * n / ((n - 1) * max(n - 2, 1)) * cubes
     z = np.sign(away) * (np.abs(away) - 0.5) / spread
     p_value = np.where(varies, np.minimum(2 * skewed_tail(z, np.sign(away), third / spread**3), 1), 1.0)
-    return RankSums(p_value, u / (n_in * n_out), n_open_in / n_in, (n_entries - n_open_in) / n_out)
+    return RankSums(p_value, 0.5 + away / (n_in * n_out), n_open_in / n_in, (n_entries - n_open_in) / n_out)
 
 
 def skewed_tail(z: Floats, side: Floats, skewness: Floats) -> Floats:
