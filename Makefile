@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS := $(VENV)/.docs
 
-.PHONY: help demo benchmark benchmark-quick test lint format docs clean
+.PHONY: help demo benchmark benchmark-quick test lint format docs models clean
 
 help:
 	@echo "make demo    train on simulated cells, annotate others, evaluate; pictures in demo/"
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  rewrite the sources as ruff wants them"
+	@echo "make models  rebuild the models that ship with the package (needs the public data sets)"
 	@echo "make docs    build the documentation into site/"
 	@echo "make clean   remove what these targets made"
 	@echo "PYTHON=python3.12 chooses the interpreter, TORCH=torch==2.13.0 the PyTorch to install."
@@ -60,6 +61,9 @@ format: $(INSTALLED)
 
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict --quiet
+
+models: $(INSTALLED)
+	$(BIN)/python models/human_base.py -o src/annatac/models/human-base
 
 clean:
 	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache

@@ -37,6 +37,7 @@ class ModelConfig:
     head_hidden: tuple[int, ...] = (128, 64)  # fully connected layers between convolution and types
     dropout: float = 0.5  # in the head
     wide: bool = True  # linear and profile-likelihood path beside the encoder
+    wide_place: Literal["base", "always", "never"] = "base"  # its score by island vectors: with a base model
 
     def __post_init__(self) -> None:
         for name in ("depth", "width", "n_heads", "head_dim", "k", "feed_forward", "position_dim"):
@@ -45,6 +46,11 @@ class ModelConfig:
         _between(self, "depth_exponent", 0, 1)
         if not self.head_hidden or min(self.head_hidden) < 1:
             raise ConfigError("model.head_hidden must list at least one layer of at least one unit.")
+        if self.wide_place == "always" and not (self.thin and self.position == "fixed"):
+            raise ConfigError(
+                "model.wide_place is 'always', which reads the islands' vectors as they were before training: it "
+                "needs model.thin true and model.position 'fixed'."
+            )
         if not self.thin and self.position_dim != self.width:
             raise ConfigError(
                 f"model.position_dim is {self.position_dim} and model.width {self.width}: where model.thin "
@@ -84,12 +90,17 @@ class OptimConfig:
 class PretrainConfig(OptimConfig):
     """Masked pre-training (paper, Methods, "Pre-training")."""
 
+    objective: Literal["openness", "open_closed", "contrast"] = (
+        "openness"  # what is asked; openness = as published
+    )
+    thinning: float = 0.0  # up to this share of a cell's open islands is left out, anew each epoch
     mask_rate: float = 0.15  # share of a cell's open islands that is masked
     replace_rate: float = 0.9  # share of the masked whose token becomes the mask token
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _between(self, "mask_rate", 0.01, 0.9)
+        _between(self, "thinning", 0, 0.95)
         _between(self, "replace_rate", 0, 1)
 
 
@@ -104,6 +115,8 @@ class FinetuneConfig(OptimConfig):
     wide_folds: int = 4  # cross-fitting of the wide path
     wide_c: float = 1.0  # inverse strength of the linear path's L2 penalty
     wide_smoothing: float = 0.1  # pseudo-count of the profile path
+    prior_strength: float = 30_000.0  # with a base: open islands that its profile of a type counts for
+    prior_ridge: float = 30.0  # with a base: penalty of a type's coefficients on the island vectors
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,6 +125,8 @@ class FinetuneConfig(OptimConfig):
         _at_least(self, "wide_folds", 2)
         _between(self, "wide_c", 1e-8, 1e8)
         _between(self, "wide_smoothing", 1e-8, 1e8)
+        _between(self, "prior_strength", 0, 1e9)
+        _between(self, "prior_ridge", 1e-8, 1e9)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,9 @@ def test_the_mean_openness_is_that_of_the_cells_and_the_ratios_those_of_the_bulk
 def test_statistics_come_back_from_cells_drawn_with_them(cells, profiles):
     found = cell_statistics(cells, peaks=profiles.peaks)
     np.testing.assert_allclose(np.median(found.open_islands), np.median(n_open_islands(cells)))
-    assert found.second_insertion == pytest.approx(0.5, abs=0.07)  # types differ: seems like more
+    assert found.second_insertion == pytest.approx(
+        0.5, abs=0.07
+    )  # types differ, which looks like more fragments a peak
     np.testing.assert_allclose(found.openness, np.asarray((cells.X > 0).mean(axis=0)).ravel())
     with pytest.raises(InputError, match="none of the cells' peaks"):
         cell_statistics(cells, peaks=profiles.peaks.assign(end=profiles.peaks["end"] + 1))

@@ -19,6 +19,7 @@ from annatac.annotate.query import QueryTokens
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
+from annatac.model import ready
 from annatac.model.artifact import Artifact
 from annatac.pp.islands import peak_islands
 from annatac.pp.lift import Lift
@@ -78,7 +79,7 @@ class Annotator:
         ModelError
             See :func:`annatac.model.artifact.load`; or it is a base model without types.
         """
-        return cls(artifacts.load(path))
+        return cls(artifacts.load(ready.find(path)))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model folder, whole or not at all."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
 from annatac.errors import LabelError, nearest
 from annatac.model import artifact as artifacts
+from annatac.model import ready
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
 from annatac.pp.islands import peak_islands
@@ -32,6 +32,7 @@ from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.device import choose_device
 from annatac.train.distributed import is_first, together, wait
 from annatac.train.finetune import FinetuneTask
+from annatac.train.from_base import base_vectors, resolve_place, with_encoder_of
 from annatac.train.loop import run
 from annatac.train.output import island_settings, run_folder
 from annatac.train.positions import svd_positions
@@ -74,8 +75,9 @@ def finetune(
     recipe
         Name of a shipped recipe, a YAML file, or a :class:`~annatac.config.Recipe`.
     base
-        Folder of a pre-trained model over islands of the same kind; its universe and its encoder (depth,
-        width, ...) are taken over, the head and the wide path are the recipe's.
+        A ready base by name ('human-base'), or the folder of a pre-trained model, over islands of the same kind.
+        Its encoder (depth, width, ...) and its islands' vectors are taken over; the islands are those of the
+        reference (of the base where its recipe is not thin), head and wide path those of the recipe.
     genes
         GTF, GFF, BED or table of genes; needed where the recipe takes TSS islands only.
     bin_size
@@ -101,7 +103,9 @@ def finetune(
     Raises
     ------
     LabelError, InputError, ConfigError
-        Unusable labels, counts or settings.
+        Unusable labels, counts or settings; a recipe that does not fit the base.
+    OverlapError, AssemblyError
+        The base knows too few of the reference's islands, or is on another assembly.
     OutputError
         ``output`` exists or cannot be written.
     Interrupted
@@ -116,16 +120,18 @@ def finetune(
     tree = hierarchy_of(labels.classes, hierarchy)
     cells = adata[labels.keep]
     islands = peak_islands(cells, islands=recipe.islands, genes=genes, bin_size=bin_size)
-    started = None if base is None else artifacts.load(base)
+    started = None if base is None else artifacts.load(ready.find(base))
     if started is not None:
-        recipe = _with_encoder_of(started, recipe)
+        recipe = with_encoder_of(started, recipe)
+    recipe = resolve_place(recipe, has_base=started is not None)
     universe, tokens = _universe(islands, started)
+    vectors = None if started is None else base_vectors(universe, started, tokens)
     codes = pd.Categorical(labels.values, categories=labels.classes).codes.astype(np.int64)
     groups = _groups(cells, batch_key)
     fraction = recipe.finetune.validation_fraction
     training, held_out = _split(codes, groups, fraction, seed)
 
-    network = new_network(tokens, len(labels.classes), recipe, started, seed)
+    network = new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
     where = choose_device(device)
     task = FinetuneTask(
         network.to(where),
@@ -177,9 +183,14 @@ def finetune(
 
 
 def _universe(islands: AnnData, base: Artifact | None) -> tuple[Universe, sp.csr_matrix]:
-    """Return the universe and the tokens in it: the base model's, or every island that is open in a cell."""
-    universe = Universe.from_islands(islands) if base is None else base.universe
-    if base is None:
+    """Return the universe and the tokens in it: every island that is open in a cell.
+
+    A base that is not thin has weights of its own for each of its islands: its universe is taken over.
+    """
+    if base is not None and not base.network.config.thin:
+        universe = base.universe
+    else:
+        universe = Universe.from_islands(islands)
         universe = universe.take(universe.mean_openness > 0)
     tokens, _ = tokenize(islands, universe)
     return universe, tokens
@@ -207,24 +218,28 @@ def _split(
     return group_split(codes, groups, fraction, seed)
 
 
-def _with_encoder_of(base: Artifact, recipe: Recipe) -> Recipe:
-    """Return the recipe with the base model's encoder; head and wide path stay the recipe's."""
-    own = {name: getattr(recipe.model, name) for name in ("head_hidden", "dropout", "wide")}
-    return replace(recipe, model=replace(base.network.config, **own))
-
-
 def new_network(
-    tokens: sp.csr_matrix, n_types: int, recipe: Recipe, base: Artifact | None, seed: int
+    tokens: sp.csr_matrix,
+    n_types: int,
+    recipe: Recipe,
+    base: Artifact | None,
+    seed: int,
+    vectors: npt.NDArray[np.float32] | None = None,
 ) -> Network:
-    """Return a network as training starts: drawn by the seed, positions from the cells or from the base."""
+    """Return a network as training starts: drawn by the seed, positions from the cells or from the base.
+
+    ``vectors``: those of the base for these islands, see :func:`annatac.train.from_base.base_vectors`.
+    """
     config = recipe.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(tokens.shape[1], n_types, config)
-    if base is None:
-        positions = svd_positions(tokens, config.position_dim, seed)
-        network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
+    if base is None or vectors is None:
+        vectors = svd_positions(tokens, config.position_dim, seed)
     else:
-        network.encoder.load_state_dict(base.network.encoder.state_dict())
+        state = base.network.encoder.state_dict()
+        state["table.vectors"] = torch.from_numpy(vectors)
+        network.encoder.load_state_dict(state)
         network.mask_head.load_state_dict(base.network.mask_head.state_dict())
+    network.encoder.table.vectors.data.copy_(torch.from_numpy(vectors))
     return network

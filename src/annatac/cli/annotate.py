@@ -15,7 +15,9 @@ _NOVELTY, _SAFE, _ASSEMBLY = "Novelty", "Safe labels", "A query on another assem
 
 def annotate(
     queries: Annotated[list[Path], typer.Argument(metavar="QUERY", help="Cells to name.")],
-    model: Annotated[str, typer.Option(metavar="FOLDER", help="Model folder (`annatac finetune`).")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME|FOLDER", help="Ready model or folder (`annatac finetune`).")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="H5AD", help="File to write.")],
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the labels as a table.")

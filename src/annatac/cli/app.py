@@ -19,6 +19,7 @@ from annatac.cli import (
     finetune,
     footprints,
     markers,
+    models,
     motifs,
     plot,
     prepare,
@@ -89,4 +90,5 @@ app.command(rich_help_panel=_MORE)(prepare.prepare)
 app.command(rich_help_panel=_MORE)(pretrain.pretrain)
 app.command(rich_help_panel=_MORE)(simulate.simulate)
 app.command(rich_help_panel=_MORE)(demo.demo)
+app.add_typer(models.app, name="models", rich_help_panel=_MORE)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_MORE)

@@ -33,8 +33,8 @@ def finetune(
     base: Annotated[
         str,
         typer.Option(
-            metavar="none|FOLDER",
-            help="Start from a pre-trained model (`annatac pretrain`).",
+            metavar="none|NAME|FOLDER",
+            help="Start from a ready base (`annatac models list`) or a pre-trained model (`annatac pretrain`).",
             rich_help_panel=options.TRAINING,
         ),
     ] = "none",

@@ -18,6 +18,14 @@ def pretrain(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
     recipe: options.Recipe = "default",
     epochs: options.Epochs = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="H5AD",
+            help="Bulk profiles (types x peaks): the islands' vectors are theirs, not those of the cells.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
     resume: options.Resume = False,
     overwrite: options.Overwrite = False,
     gtf: options.Genes = None,
@@ -54,6 +62,7 @@ def pretrain(
         output,
         recipe=recipe,
         epochs=epochs,
+        profiles=profiles,
         genes=gtf,
         bin_size=bin_size,
         seed=seed,

@@ -88,6 +88,7 @@ def pretrain(
     epochs: int | None = None,
     genes: str | Path | None = None,
     bin_size: int | None = None,
+    profiles: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -97,7 +98,8 @@ def pretrain(
 ) -> Path:
     """Pre-train a base model on unlabelled cells, of files that are read or of corpora that are streamed.
 
-    Parameters as in :func:`finetune`; the result and the errors are those of :func:`annatac.pretrain`.
+    ``profiles``: an ``.h5ad`` of bulk profiles, types x peaks. Other parameters as in :func:`finetune`; the result
+    and the errors are those of :func:`annatac.pretrain`.
 
     Raises
     ------
@@ -105,6 +107,7 @@ def pretrain(
         Corpora and other inputs together, or options of reading with corpora.
     """
     from annatac.corpus import Corpus, is_corpus
+    from annatac.io import read_one
     from annatac.train.pretraining import pretrain as train
 
     settings = _recipe(recipe, epochs, "pretrain")
@@ -120,6 +123,7 @@ def pretrain(
         recipe=settings,
         genes=genes,
         bin_size=bin_size,
+        profiles=None if profiles is None else read_one(profiles),
         seed=seed,
         device=device,
         resume=resume,

@@ -33,7 +33,11 @@ TRAINING = "training.yaml"
 METRICS = "metrics.json"
 CARD = "README.md"
 RUN_LOG = "run.jsonl"
-HALF = ("encoder.table.vectors", "wide.linear", "wide.profile")  # one row an island: stored in 16 bits
+VECTORS = "encoder.table.vectors"
+HALF = (VECTORS, "wide.linear", "wide.profile")  # one row an island: stored in 16 bits
+SCALE = (
+    VECTORS + ".scale"
+)  # of a base model, whose vectors are stored in 8 bits: what a column's unit is worth
 
 
 @dataclass
@@ -89,11 +93,14 @@ class Artifact:
 
 
 def quantise(network: Network) -> None:
-    """Round the per-island tables to the 16 bits they are stored in, so that saving changes nothing."""
+    """Round the per-island tables to the 16 or 8 bits they are stored in, so that saving changes nothing."""
     state = network.state_dict()
     for name in HALF:
         if name in state:
             state[name].copy_(state[name].half().float())
+    if network.n_types == 0:
+        vectors, scale = _in_8_bits(state[VECTORS].cpu())
+        state[VECTORS].copy_(vectors.float() * scale)
 
 
 def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> None:
@@ -139,7 +146,7 @@ def load(path: str | Path) -> Artifact:
         No model folder, another version, or a file that is missing, damaged, foreign or altered.
     """
     path = Path(path)
-    config = _read_config(path)
+    config = read_config(path)
     _check_files(path, config)
     try:
         model = from_dict(ModelConfig, config["model"], where=f"{path / CONFIG}: model")
@@ -185,11 +192,26 @@ def _labels(artifact: Artifact) -> dict[str, Any]:
 
 def _stored(network: Network) -> dict[str, Tensor]:
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    return {name: value.half() if name in HALF else value for name, value in state.items()}
+    stored = {name: value.half() if name in HALF else value for name, value in state.items()}
+    if network.n_types == 0:  # a base knows many islands, and its vectors are all that is large
+        stored[VECTORS], stored[SCALE] = _in_8_bits(state[VECTORS])
+    return stored
+
+
+def _in_8_bits(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return int8 (L, R) and the scale of each column, a power of 2: rounding twice changes nothing."""
+    largest = vectors.abs().amax(0)
+    scale = torch.where(largest > 0, torch.exp2(torch.ceil(torch.log2(largest / 127))), 1.0)
+    return torch.round(vectors / scale).to(torch.int8).contiguous(), scale
 
 
 def _load_weights(network: Network, path: Path) -> None:
     tensors = {name: value.float() for name, value in _tensors(path).items()}
+    if SCALE in tensors and VECTORS in tensors:
+        scale = tensors.pop(SCALE)
+        if scale.shape != tensors[VECTORS].shape[1:]:
+            raise ModelError(f"{path} holds {SCALE} of another length than {VECTORS}: copy the folder again.")
+        tensors[VECTORS] = tensors[VECTORS] * scale
     expected = network.state_dict()
     missing, foreign = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     shapes = [
@@ -212,7 +234,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} cannot be read ({error}). Copy the model folder again.") from error
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Return config.json of a model folder, held against its checksum.
+
+    Raises
+    ------
+    ModelError
+        No model folder, another version, or altered.
+    """
     if not path.is_dir():
         found = "it is a file" if path.is_file() else "it does not exist"
         raise ModelError(f"No model at {path}: {found}. Give the folder that `annatac finetune -o` wrote.")

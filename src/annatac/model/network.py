@@ -46,7 +46,10 @@ class Network(nn.Module):
         self.encoder = Encoder(n_islands, config)
         self.mask_head = MaskHead(config)
         self.head = CNNHead(n_islands, n_types, config) if n_types else None
-        self.wide = WidePath(n_islands, n_types) if n_types and config.wide else None
+        self.wide: WidePath | None = None
+        if n_types and config.wide:
+            n_dimensions = config.position_dim if config.wide_place == "always" else 0
+            self.wide = WidePath(n_islands, n_types, n_dimensions)
         self.readout: nn.Linear | None = None
         if self.head is not None and self.wide is not None:
             # in training the cell's vector must also name the type by itself: a correction of the wide path
@@ -61,7 +64,7 @@ class Network(nn.Module):
     ) -> Output:
         """Name the cells.
 
-        ``wide_scores`` (2, B, C): see :class:`annatac.model.wide.WidePath`; ``dropout_BH``, without which
+        ``wide_scores`` (S, B, C): see :class:`annatac.model.wide.WidePath`; ``dropout_BH``, without which
         nothing is dropped: see :class:`annatac.model.heads.CNNHead`.
         """
         assert self.head is not None, "a base model has no annotation head"
@@ -69,7 +72,8 @@ class Network(nn.Module):
         x_BND, vectors_BNR = self.encoder(tokens)
         logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens, dropout_BH)
         if self.wide is not None:
-            logits_BC = logits_BC + self.wide(batch, wide_scores)
+            own_BNR = vectors_BNR if tokens is batch else self.encoder.table(batch.islands_BN)
+            logits_BC = logits_BC + self.wide(batch, wide_scores, own_BNR)
         readout_BC = None if self.readout is None else self.readout(embedding_BD)
         return Output(logits_BC, embedding_BD, readout_BC)
 

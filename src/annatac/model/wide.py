@@ -1,8 +1,9 @@
 """The wide path: a linear model and each type's likelihood profile, beside the encoder.
 
-On sparse cells these two are hard to beat, and they cost two look-ups an island. Both are fitted in
-closed or convex form (``annatac.train.wide``), not by gradient steps; what is learnt here is how far
-to trust each of them at a given depth.
+On sparse cells these two are hard to beat, and they cost two look-ups an island. A model that started from
+a base has a third score, of the cell's place among the base's island vectors: with few labelled cells a type it
+is the best of the three. All are fitted in closed or convex form (``annatac.train.wide``), not by gradient
+steps; what is learnt here is how far to trust each of them at a given depth.
 """
 
 from __future__ import annotations
@@ -16,41 +17,61 @@ from annatac.model.tokens import TokenBatch
 class WidePath(nn.Module):
     """Logits from two tables of one row an island: ``linear`` on TF-IDF and ``profile`` log-likelihoods.
 
-    Buffers: ``linear``, ``profile`` (L, C) and ``idf`` (L,) float32, ``bias`` (C,).
+    Buffers: ``linear``, ``profile`` (L, C) and ``idf`` (L,) float32, ``bias`` (C,). With ``n_dimensions`` (R)
+    over 0 also ``place`` (R, C) and ``place_bias`` (C,): a linear classifier of the TF-IDF weighted sum of the
+    position vectors of a cell's open islands.
     """
 
     linear: Tensor
     profile: Tensor
     idf: Tensor
     bias: Tensor
+    place: Tensor
+    place_bias: Tensor
 
-    def __init__(self, n_islands: int, n_types: int) -> None:
+    def __init__(self, n_islands: int, n_types: int, n_dimensions: int = 0) -> None:
         super().__init__()
+        self.n_scores = 3 if n_dimensions else 2
         self.register_buffer("linear", torch.zeros(n_islands, n_types))
         self.register_buffer("profile", torch.zeros(n_islands, n_types))
         self.register_buffer("idf", torch.ones(n_islands))
         self.register_buffer("bias", torch.zeros(n_types))
-        self.gate = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 2))
+        if n_dimensions:
+            self.register_buffer("place", torch.zeros(n_dimensions, n_types))
+            self.register_buffer("place_bias", torch.zeros(n_types))
+        self.gate = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, self.n_scores))
         last = self.gate[2]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
-        last.bias.data.copy_(torch.tensor([0.5, -1.0]))
+        last.bias.data.copy_(torch.tensor([0.5, -1.0, -1.0][: self.n_scores]))
         self.offset = nn.Parameter(torch.zeros(n_types))
 
-    def forward(self, batch: TokenBatch, scores: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: TokenBatch, scores: Tensor | None = None, vectors_BNR: Tensor | None = None
+    ) -> Tensor:
         """Return logits (B, C).
 
-        ``scores`` (2, B, C) replaces the two paths' own scores: in training they come from tables that
-        were fitted without the cell (cross-fitting), else the path would look better than it is.
+        ``scores`` (S, B, C) replaces the paths' own scores: in training they come from tables that were fitted
+        without the cell (cross-fitting), else the path would look better than it is. ``vectors_BNR``, the position
+        vectors of the batch's islands, are needed where there are three scores and none is given.
         """
         if scores is None:
             scores = wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
-        trust_B2 = self.trust(batch)
-        return scores[0] * trust_B2[:, :1] + scores[1] * trust_B2[:, 1:] + self.offset
+            if self.n_scores == 3:
+                assert vectors_BNR is not None
+                place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
+                scores = torch.cat([scores, place[None]])
+        return torch.einsum("sbc,bs->bc", scores, self.trust(batch)) + self.offset
 
     def trust(self, batch: TokenBatch) -> Tensor:
-        """Return (B, 2): how much the linear model and the profiles count for cells of that depth."""
+        """Return (B, S): how much the linear model, the profiles and the place count for cells of that depth."""
         return nn.functional.softplus(self.gate((batch.n_open_B.log() / 2 - 2.5)[:, None]))
+
+
+def tf_idf_weights(batch: TokenBatch, idf: Tensor) -> Tensor:
+    """Return (B, N): the idf of a cell's open islands, of unit length a cell; 0 where padded."""
+    weights_BN = idf[batch.islands_BN] * batch.real_BN
+    return weights_BN / weights_BN.norm(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def wide_scores(
@@ -62,11 +83,21 @@ def wide_scores(
     log p(island | type), centred over types, divided by sqrt(n_open). ``offset`` (B,) or 0 is added to
     the island indices, for tables stacked one below the other; ``bias`` is (C,) or (B, C).
     """
-    weights_BN = idf[batch.islands_BN] * batch.real_BN
-    weights_BN = weights_BN / weights_BN.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    weights_BN = tf_idf_weights(batch, idf)
     rows_BN = batch.islands_BN + (offset[:, None] if isinstance(offset, Tensor) else offset)
     bag = nn.functional.embedding_bag
     first = bag(rows_BN, linear, per_sample_weights=weights_BN, mode="sum") + bias
     real_BN = batch.real_BN.to(profile.dtype) * batch.n_open_B[:, None] ** -0.5
     second = bag(rows_BN, profile, per_sample_weights=real_BN, mode="sum")
     return torch.stack([first, second])
+
+
+def place_scores(
+    batch: TokenBatch, vectors_BNR: Tensor, idf: Tensor, place: Tensor, place_bias: Tensor
+) -> Tensor:
+    """Return (B, C): a linear classifier of the TF-IDF weighted sum of the islands' vectors.
+
+    ``place`` is (R, C), or (B, R, C) with one for each cell; ``place_bias`` (C,) or (B, C).
+    """
+    sum_B1R = tf_idf_weights(batch, idf)[:, None] @ vectors_BNR
+    return (sum_B1R @ place).squeeze(1) + place_bias

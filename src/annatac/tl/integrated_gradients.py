@@ -5,8 +5,8 @@ nothing, 1 the island as it is. At p = 0 the encoder sees a cell without any ope
 returns its bias. The depth (n_open, and the length that the linear model's TF-IDF is
 divided by) stays the cell's own: it is no island's doing.
 
-- The wide path is linear in p: w_i / |w| times the linear model's row plus n^-1/2 times the profile's row, each
-  times how far the path is trusted at this depth. Exact.
+- The wide path is linear in p: w_i / |w| times the linear model's row (and, from a base, times what the island's
+  vector says) plus n^-1/2 times the profile's row, each times how far it is trusted at this depth. Exact.
 - Through the encoder: integrated gradients (Sundararajan, Taly and Yan 2017) along p = t (1, ..., 1), t from 0
   to 1, Gauss-Legendre sums over stretches that are halved where needed. Where closed islands are dropped, p_i
   multiplies the token's weight in the projection E^T X and in the head's sum; where they are kept, the
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from annatac.model.network import Network
 from annatac.model.tokens import TokenBatch
+from annatac.model.wide import tf_idf_weights
 
 
 class Contributions(NamedTuple):
@@ -104,15 +105,20 @@ def _wide(network: Network, batch: TokenBatch, weights_BC: Tensor) -> tuple[Tens
     if network.wide is None:
         return zero_B[:, None].repeat(1, batch.islands_BN.shape[1]), zero_B, zero_B
     wide = network.wide
-    trust_B2 = wide.trust(batch)
-    weight_BN = wide.idf[batch.islands_BN] * batch.real_BN
-    weight_BN = weight_BN / weight_BN.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    trust_BS = wide.trust(batch)
+    weight_BN = tf_idf_weights(batch, wide.idf)
     linear_BN = _rows_times(wide.linear, batch.islands_BN, weights_BC) * weight_BN
     profile_BN = _rows_times(wide.profile, batch.islands_BN, weights_BC) * batch.real_BN
     profile_BN = profile_BN * batch.n_open_B[:, None] ** -0.5
-    each_BN = linear_BN * trust_B2[:, :1] + profile_BN * trust_B2[:, 1:]
-    logit_B = (wide(batch) * weights_BC).sum(1)
-    base_B = (trust_B2[:, :1] * wide.bias * weights_BC).sum(1) + weights_BC @ wide.offset
+    each_BN = linear_BN * trust_BS[:, :1] + profile_BN * trust_BS[:, 1:2]
+    vectors_BNR = network.encoder.table(batch.islands_BN)
+    bias_B = (trust_BS[:, :1] * wide.bias * weights_BC).sum(1)
+    if wide.n_scores == 3:
+        place_BR1 = (weights_BC @ wide.place.T)[..., None]
+        each_BN = each_BN + (vectors_BNR @ place_BR1).squeeze(-1) * weight_BN * trust_BS[:, 2:]
+        bias_B = bias_B + (trust_BS[:, 2:] * wide.place_bias * weights_BC).sum(1)
+    logit_B = (wide(batch, vectors_BNR=vectors_BNR) * weights_BC).sum(1)
+    base_B = bias_B + weights_BC @ wide.offset
     return each_BN, logit_B, base_B
 
 

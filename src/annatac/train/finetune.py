@@ -77,6 +77,9 @@ class FinetuneTask:
                 smoothing=config.wide_smoothing,
                 seed=seed,
                 groups=groups,
+                vectors=_vectors(network),
+                prior_strength=config.prior_strength,
+                prior_ridge=config.prior_ridge,
             )
             self.tables.install(network.wide)
             order = [training[rows] for rows in in_order_of_depth(self.n_open[training], batch_size=256)]
@@ -157,6 +160,14 @@ class FinetuneTask:
         dropout_BH = None if dropout_BH is None else dropout_BH.to(self.device, non_blocking=True)
         output: Output = self.network(batch.to(self.device), scores, dropout_BH)
         return [output.logits_BC] if output.readout_BC is None else [output.logits_BC, output.readout_BC]
+
+
+def _vectors(network: Network) -> npt.NDArray[np.float32] | None:
+    """Return the island vectors where the wide path reads them: those of a base model."""
+    if network.wide is None or network.wide.n_scores == 2:
+        return None
+    vectors: npt.NDArray[np.float32] = network.encoder.table.vectors.detach().cpu().numpy().copy()
+    return vectors
 
 
 def class_weights(labels: npt.NDArray[np.integer], n_types: int, how: str) -> Tensor:

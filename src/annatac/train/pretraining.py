@@ -1,4 +1,4 @@
-"""Masked pre-training on unlabelled cells (paper, Methods, "Pre-training")."""
+"""Pre-training on unlabelled cells (paper, Methods, "Pre-training")."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from annatac.config import PretrainConfig, Recipe, check_seed
-from annatac.corpus.batches import collate, in_order_of_depth, plan_batches
+from annatac.corpus.batches import in_order_of_depth, plan_batches
 from annatac.corpus.cells import Cells, Rows
 from annatac.corpus.store import Corpus
 from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
-from annatac.model.tokens import TokenBatch
 from annatac.pp.universe import Universe
 from annatac.train.device import choose_device
 from annatac.train.distributed import is_first, rank, sum_over, together, wait, world_size
 from annatac.train.finetune import fingerprint
 from annatac.train.loop import BatchLoss, run
-from annatac.train.masking import mask_batch
+from annatac.train.objectives import OBJECTIVES, Setting
+from annatac.train.objectives.terms import VALIDATION, popularity
 from annatac.train.output import run_folder
 from annatac.train.positions import island_positions
-from annatac.train.unlabelled import from_corpus, from_matrix, split
+from annatac.train.unlabelled import from_corpus, from_matrix, profile_vectors, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 class PretrainTask:
-    """Tell the openness class of masked open islands, as many of each class.
+    """Learn from unlabelled cells what the recipe's objective asks (:mod:`annatac.train.objectives`).
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ class PretrainTask:
         In memory or on disk.
     training, held_out
         Rows to learn from and rows to judge by.
+    mean_openness
+        (n_islands,), of the universe; by default all islands are as open as another.
     """
 
     phase = "pretrain"
@@ -55,9 +58,13 @@ class PretrainTask:
         held_out: Rows,
         seed: int,
         device: torch.device,
+        mean_openness: npt.NDArray[np.floating] | None = None,
     ) -> None:
         self.network, self.cells, self.config = network, cells, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
+        shares = popularity(np.ones(network.n_islands) if mean_openness is None else mean_openness)
+        self.setting = Setting(network, cells, config, shares, seed, device)
+        self.objective = OBJECTIVES[config.objective]
         self.fingerprint = fingerprint(cells, [held_out], config, network, seed)
 
     def batches(self, epoch: int) -> list[Rows]:
@@ -65,15 +72,13 @@ class PretrainTask:
         return self._plan(self.training, epoch)
 
     def loss(self, rows: Rows, epoch: int) -> BatchLoss:
-        """Return the mean cross-entropy of the masked islands' openness class; its weight is their number."""
-        logits, target = self._masked(rows, epoch)
-        if len(target) == 0:  # too few open islands to mask one
-            return BatchLoss(logits.sum() * 0, 0)
-        return BatchLoss(nn.functional.cross_entropy(logits, target), len(target))
+        """Return the objective's mean loss over its questions; its weight is their number."""
+        terms = self.objective(self.setting, rows, epoch)
+        return BatchLoss(terms.loss / max(terms.n, 1), terms.n)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return loss and accuracy on held-out cells, masked alike every time."""
+        """Return loss and accuracy on held-out cells, asked alike every time."""
         if len(self.held_out) == 0:
             return {}
         self.network.eval()
@@ -85,10 +90,8 @@ class PretrainTask:
             batches = [self.held_out[chosen] for chosen in in_order]
         sums = torch.zeros(len(batches), 3, dtype=torch.float64)
         for i in range(rank(), len(batches), world_size()):
-            logits, target = self._masked(batches[i], -1)
-            sums[i, 0] = nn.functional.cross_entropy(logits, target, reduction="sum")
-            sums[i, 1] = (logits.argmax(-1) == target).sum()
-            sums[i, 2] = len(target)
+            terms = self.objective(self.setting, batches[i], VALIDATION)
+            sums[i, 0], sums[i, 1], sums[i, 2] = terms.loss, terms.n_correct, terms.n
         total, correct, count = sum_over(sums).sum(0).tolist()
         loss = total / max(count, 1)
         return {"loss": loss, "accuracy": correct / max(count, 1), "score": -loss}
@@ -103,28 +106,6 @@ class PretrainTask:
             block=self.cells.block,
         )
 
-    def _masked(self, rows: Rows, epoch: int) -> tuple[Tensor, Tensor]:
-        """Return logits (n, 6) and classes (n,) of the n chosen tokens."""
-        batch = collate(self.cells, rows)
-        masked, chosen_BN = mask_batch(
-            batch,
-            rows,
-            rate=self.config.mask_rate,
-            replace_rate=self.config.replace_rate,
-            seed=self.seed,
-            epoch=epoch + 1,  # validation is epoch -1
-        )
-        logits = self.network.openness_logits(masked.to(self.device))
-        target = batch.classes_BN[chosen_BN].to(self.device)
-        return self._at(logits, batch, chosen_BN.to(self.device)), target
-
-    def _at(self, logits: Tensor, batch: TokenBatch, chosen_BN: Tensor) -> Tensor:
-        """Return the logits of the chosen tokens, which in the dense form stand at their island."""
-        if self.network.config.closed == "drop":
-            return logits[chosen_BN]
-        cell, _ = torch.nonzero(chosen_BN, as_tuple=True)
-        return logits[cell, batch.islands_BN.to(self.device)[chosen_BN]]
-
 
 @together
 def pretrain(
@@ -134,6 +115,7 @@ def pretrain(
     recipe: str | Path | Recipe = "default",
     genes: str | Path | pd.DataFrame | None = None,
     bin_size: int | None = None,
+    profiles: AnnData | None = None,
     seed: int = 0,
     device: str = "auto",
     resume: bool = False,
@@ -150,6 +132,9 @@ def pretrain(
         Model folder to write. Checkpoints live beside it, in ``OUTPUT.run``, until it is done.
     genes, bin_size
         As in :func:`annatac.finetune`; the islands of a corpus are those that it was written with.
+    profiles
+        Bulk profiles, types x peaks, bins or islands (whole numbers; ``obs['assay']`` where they are of several):
+        the islands' vectors are then those of the profiles, not of the cells.
     recipe, seed, device, resume, overwrite, progress
         As in :func:`annatac.finetune`.
 
@@ -177,7 +162,11 @@ def pretrain(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(len(universe), 0, recipe.model)
-    positions = island_positions(source.cells, recipe.model.position_dim, seed)
+    if profiles is None:
+        positions = island_positions(source.cells, recipe.model.position_dim, seed)
+    else:
+        width = universe.bin_size or 5000
+        positions = profile_vectors(universe, profiles, recipe.model.position_dim, bin_size=width)
     network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
     where = choose_device(device)
     task = PretrainTask(
@@ -188,6 +177,7 @@ def pretrain(
         held_out=held_out,
         seed=seed,
         device=where,
+        mean_openness=universe.mean_openness,
     )
     trained = run(task, recipe.pretrain, folder, seed=seed, resume=resume, progress=progress)
     network.load_state_dict(trained.best)
@@ -200,8 +190,12 @@ def pretrain(
         recipe=recipe,
         island_settings=source.island_settings,
         metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
-        training={"n_cells": n_cells, "seed": seed},
-        card=_card(universe, n_cells, figures),
+        training={
+            "n_cells": n_cells,
+            "profiles": [] if profiles is None else [str(name) for name in profiles.obs_names],
+            "seed": seed,
+        },
+        card=_card(universe, n_cells, recipe.pretrain.objective, figures),
     )
     if is_first():
         artifact.run_log = (folder / "run.jsonl").read_text(encoding="utf-8")
@@ -211,13 +205,13 @@ def pretrain(
     return output
 
 
-def _card(universe: Universe, n_cells: int, figures: dict[str, float]) -> str:
+def _card(universe: Universe, n_cells: int, objective: str, figures: dict[str, float]) -> str:
     place = universe.genome or "no assembly"
     judged = "No cell was held out to judge it by."
     if figures:
         judged = (
-            "On held-out cells it tells the openness class of a masked island in "
-            f"{figures['accuracy']:.1%} of cases\n(classes drawn alike), loss {figures['loss']:.3f}."
+            f"On held-out cells it answers the objective's questions (`{objective}`) rightly in\n"
+            f"{figures['accuracy']:.1%} of cases, loss {figures['loss']:.3f}."
         )
     return f"""# A base model for scATAC-seq
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -15,13 +16,15 @@ from annatac.config import Recipe
 from annatac.corpus.cells import Cells, CsrCells, Rows
 from annatac.corpus.selection import OpenIslands, openness_sums
 from annatac.corpus.store import Corpus
-from annatac.errors import ConfigError, InputError
+from annatac.errors import AssemblyError, ConfigError, InputError, OverlapError
 from annatac.pp.islands import peak_islands
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts
 from annatac.train.distributed import from_first
+from annatac.train.from_base import lent_vectors
 from annatac.train.output import island_settings
+from annatac.train.positions import profile_positions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -101,6 +104,64 @@ def from_corpus(corpus: Corpus, recipe: Recipe, *, genes: object | None, bin_siz
         universe=universe,
         island_settings=island_settings(corpus.manifest.island_settings, universe.bin_size or 5000),
     )
+
+
+def profile_vectors(
+    universe: Universe, profiles: AnnData, n_dimensions: int, *, bin_size: int
+) -> npt.NDArray[np.float32]:
+    """Return a vector for every island of the universe from bulk profiles, (len(universe), n_dimensions).
+
+    Parameters
+    ----------
+    profiles
+        Types x peaks, bins or islands, signal in whole numbers; ``obs['assay']`` where they are of several.
+
+    Raises
+    ------
+    InputError
+        Types without names or with a name twice, fewer than two of them, or no counts.
+    AssemblyError, OverlapError
+        Another assembly, or not one island in common.
+    """
+    names = profiles.obs_names.astype(str)
+    if profiles.n_obs < 2 or not all(names) or not names.is_unique:
+        twice = names[names.duplicated()]
+        wrong = (
+            f"'{twice[0]}' is there twice" if len(twice) else f"found {profiles.n_obs}, or one without a name"
+        )
+        raise InputError(
+            f"Profiles need two types or more, each with a name of its own (obs_names): {wrong}."
+        )
+    validate_counts(profiles)
+    islands = peak_islands(
+        profiles, bin_size=bin_size, openness="sum" if not _is_binned(profiles) else "mean"
+    )
+    own = Universe.from_islands(islands)
+    if universe.genome and own.genome and universe.genome != own.genome:
+        raise AssemblyError(
+            f"The profiles are on {own.genome}, the cells on {universe.genome}. Give profiles of the cells' assembly."
+        )
+    at = own.index_of(universe.names)
+    if not (at >= 0).any():
+        raise OverlapError(
+            f"None of the cells' {len(universe):,} islands is among the profiles' {len(own):,}: they look like "
+            f"'{universe.names[0]}' and '{own.names[0]}'. Give profiles of the same assembly and bin size."
+        )
+    groups = (
+        profiles.obs["assay"].astype(str).to_numpy() if "assay" in profiles.obs else np.zeros(len(names), int)
+    )
+    levels = np.asarray(islands.X.T.todense(), dtype=np.float32)
+    vectors = profile_positions(levels, groups, n_dimensions)
+    found = np.empty((len(universe), n_dimensions), dtype=np.float32)
+    found[at >= 0] = vectors[at[at >= 0]]
+    unknown = np.flatnonzero(at < 0)
+    if len(unknown):
+        found[unknown] = lent_vectors(universe.take(unknown), own, vectors)
+    return found
+
+
+def _is_binned(adata: AnnData) -> bool:
+    return keys.ISLANDS in adata.uns
 
 
 def _check_options(corpus: Corpus, recipe: Recipe, *, genes: object | None, bin_size: int | None) -> None:

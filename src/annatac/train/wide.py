@@ -15,8 +15,9 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from annatac.model.tokens import TokenBatch
-from annatac.model.wide import WidePath, wide_scores
+from annatac.model.wide import WidePath, place_scores, wide_scores
 from annatac.train.distributed import from_first
+from annatac.train.island_prior import fit_place, prior_profiles
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
 ABSENT = -5.0  # decision value of a type that a fold's training cells lack
@@ -36,6 +37,8 @@ class WideTables:
         float32 (L,).
     fold
         int64, for each cell the table that was fitted without it.
+    place, place_bias, vectors
+        With a base: float32 (folds + 1, R, C) and (folds + 1, C), and the island vectors (L, R).
     """
 
     linear: Tensor
@@ -43,12 +46,20 @@ class WideTables:
     bias: Tensor
     idf: Tensor
     fold: npt.NDArray[np.int64]
+    place: Tensor | None = None
+    place_bias: Tensor | None = None
+    vectors: Tensor | None = None
 
     def scores(self, batch: TokenBatch, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Return (2, B, C): the scores of training cells by tables that have not seen them."""
+        """Return (S, B, C), S = 2, or 3 with a base: training cells' scores by tables that have not seen them."""
         fold = torch.from_numpy(self.fold[rows])
         offset = fold * len(self.idf)
-        return wide_scores(batch, self.linear, self.profile, self.idf, self.bias[fold], offset)
+        scores = wide_scores(batch, self.linear, self.profile, self.idf, self.bias[fold], offset)
+        if self.place is None or self.place_bias is None or self.vectors is None:
+            return scores
+        vectors_BNR = self.vectors[batch.islands_BN]
+        place = place_scores(batch, vectors_BNR, self.idf, self.place[fold], self.place_bias[fold])
+        return torch.cat([scores, place[None]])
 
     def install(self, path: WidePath) -> None:
         """Copy the tables fitted on all cells into the network."""
@@ -57,6 +68,9 @@ class WideTables:
         path.profile.copy_(self.profile[-n_islands:])
         path.bias.copy_(self.bias[-1])
         path.idf.copy_(self.idf)
+        if self.place is not None and self.place_bias is not None:
+            path.place.copy_(self.place[-1])
+            path.place_bias.copy_(self.place_bias[-1])
 
 
 def fit_wide(
@@ -69,6 +83,9 @@ def fit_wide(
     smoothing: float,
     seed: int,
     groups: npt.NDArray[np.generic] | None = None,
+    vectors: npt.NDArray[np.float32] | None = None,
+    prior_strength: float = 0.0,
+    prior_ridge: float = 1.0,
 ) -> WideTables:
     """Fit the wide path on all cells and on all but each fold.
 
@@ -76,6 +93,9 @@ def fit_wide(
     log(cells with the island open + smoothing), normalised over islands and centred over types
     (multinomial naive Bayes without a prior). Folds are whole ``groups`` (donors, batches) where there
     are two or more, stratified by type else.
+    With the ``vectors`` (L, R) of a base a profile also counts ``prior_strength`` open islands of the profile
+    that the vectors suggest (:func:`annatac.train.island_prior.prior_profiles`), and there is a third score,
+    :func:`annatac.train.island_prior.fit_place`.
     Of several processes one fits.
     """
 
@@ -84,18 +104,28 @@ def fit_wide(
         weighted = tf_idf(tokens, idf)
         binary = sp.csr_matrix((np.ones(tokens.nnz), tokens.indices, tokens.indptr), shape=tokens.shape)
         fold = _folds(labels, n_folds, seed, groups)
-        tables = []
+        tables, places = [], []
         for k in [*range(fold.max() + 1), -1]:
             rows = np.flatnonzero(fold != k)
             linear, bias = _fit_linear(weighted[rows], labels[rows], n_types, c, seed)
-            tables.append((linear, bias, _profiles(binary[rows], labels[rows], n_types, smoothing)))
-        return {
+            counts = _counts(binary[rows], labels[rows], n_types)
+            pseudo: float | npt.NDArray[np.float64] = smoothing
+            if vectors is not None:
+                pseudo = smoothing + prior_strength * prior_profiles(counts, vectors, prior_ridge)
+                places.append(fit_place(weighted[rows], labels[rows], vectors, n_types))
+            tables.append((linear, bias, _profiles(counts + pseudo)))
+        found = {
             "linear": torch.from_numpy(np.concatenate([table[0] for table in tables])),
             "bias": torch.from_numpy(np.stack([table[1] for table in tables])),
             "profile": torch.from_numpy(np.concatenate([table[2] for table in tables])),
             "idf": torch.from_numpy(idf),
             "fold": torch.from_numpy(fold),
         }
+        if vectors is not None:
+            found["place"] = torch.from_numpy(np.stack([weights for weights, _ in places]))
+            found["place_bias"] = torch.from_numpy(np.stack([bias for _, bias in places]))
+            found["vectors"] = torch.from_numpy(vectors)
+        return found
 
     tables = from_first(fit)
     fold = tables.pop("fold").numpy()
@@ -105,17 +135,17 @@ def fit_wide(
 def start_gate(path: WidePath, scores: Tensor, targets: Tensor, class_weights: Tensor) -> None:
     """Set the gate to the constant trust, and the offset, that explain the cross-fitted scores best.
 
-    ``scores`` (2, n, C) and ``targets`` (n,) are of the training cells. From here the gate learns how trust
+    ``scores`` (S, n, C) and ``targets`` (n,) are of the training cells. From here the gate learns how trust
     depends on depth; without it a small reference ends before the wide path has found its scale.
     """
-    trust = torch.zeros(2, requires_grad=True)
+    trust = torch.zeros(len(scores), requires_grad=True)
     offset = torch.zeros(scores.shape[2], requires_grad=True)
     optimizer = torch.optim.LBFGS([trust, offset], max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         scale = nn.functional.softplus(trust)
-        logits = scores[0] * scale[0] + scores[1] * scale[1] + offset
+        logits = torch.tensordot(scale, scores, 1) + offset
         loss = nn.functional.cross_entropy(logits, targets, weight=class_weights)
         loss = loss + 1e-3 * offset.square().mean()  # one solution of many: offsets near 0
         loss.backward()
@@ -179,10 +209,13 @@ def _fit_linear(
     return np.ascontiguousarray(coefficients.T), intercepts
 
 
-def _profiles(
-    binary: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int, smoothing: float
-) -> npt.NDArray[np.float32]:
+def _counts(binary: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int) -> npt.NDArray[np.float64]:
+    """Return in how many cells of each type every island is open, (C, L)."""
     members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (n_types, len(labels)))
-    counts = np.asarray((members @ binary).todense()) + smoothing
+    return np.asarray((members @ binary).todense())
+
+
+def _profiles(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return the types' log profiles (L, C), centred over types, of counts (C, L) that are nowhere 0."""
     log_profile = np.log(counts / counts.sum(1, keepdims=True))
     return np.ascontiguousarray((log_profile - log_profile.mean(0)).T.astype(np.float32))

@@ -1,0 +1,87 @@
+"""``annatac models``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annatac.cli import options
+from annatac.cli.terminal import say, show
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Ready models: which ship with annatac, what they are, fetching others.",
+    rich_markup_mode="rich",
+)
+
+
+@app.command("list")
+def list_(debug: options.Debug = False) -> None:
+    """List the models that ship with annatac.
+
+    \b
+    A base is a start for your own labelled cells (`finetune --base NAME`); an
+    annotator names cells as it is (`annotate --model NAME`).
+    """
+    from rich import box
+    from rich.table import Table
+
+    from annatac.model import ready
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("name", "kind", "types", "islands", "MB"):
+        table.add_column(column, no_wrap=True)
+    for name in ready.names():
+        its = ready.facts(name)
+        size = f"{its['bytes'] / 1e6:.1f}"
+        table.add_row(name, its["kind"], str(len(its["types"])), f"{its['n_islands']:,}", size)
+    show(table)
+
+
+@app.command("info")
+def info(
+    model: Annotated[str, typer.Argument(metavar="NAME|FOLDER")],
+    debug: options.Debug = False,
+) -> None:
+    """Show a model's card: what it was made from, what it was measured on, where it fails.
+
+    \b
+    Examples:
+      annatac models info human-base
+    """
+    from annatac.model import ready
+
+    its = ready.facts(model)
+    say(f"{its['folder']} ({its['kind']}, {its['n_islands']:,} islands, {its['bytes'] / 1e6:.1f} MB)")
+    if its["types"]:
+        say(f"Types: {', '.join(its['types'])}")
+    say(its["card"] or "It has no card.")
+
+
+@app.command("fetch")
+def fetch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME|URL|FOLDER", help="Hugging Face repository, web address or folder."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
+    revision: Annotated[
+        str, typer.Option(metavar="NAME", help="Branch, tag or commit of a repository.")
+    ] = "main",
+    overwrite: options.Overwrite = False,
+    debug: options.Debug = False,
+) -> None:
+    """Copy a model here; every file is held against its checksum, and a half model is never left.
+
+    \b
+    Examples:
+      annatac models fetch lab/blood-atac -o blood
+      annatac models fetch https://example.org/models/blood -o blood
+    """
+    from annatac.model import ready
+
+    say(f"Written: {ready.fetch(source, output, revision=revision, overwrite=overwrite)}")
