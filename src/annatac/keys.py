@@ -37,6 +37,14 @@ PREDICTION_SET = "annatac_prediction_set"  # obsm
 EMBEDDING = "X_annatac"  # obsm
 UNS = "annatac"  # uns
 
+# written by clusters
+NOVEL_GROUP = "annatac_novel_group"  # obs: group of a novel cell, '' for all others
+CLUSTER = "annatac_cluster"  # obs: cluster of a cell by what is open in it
+CLUSTER_LABEL = (
+    "annatac_cluster_label"  # obs: what most labels of the cell's cluster say, '' for no consensus
+)
+CLUSTERS = "annatac_clusters"  # uns: tables of the groups, their markers, the clusters and their conflicts
+
 # written by trajectory and diffusion_pseudotime
 PSEUDOTIME = (
     "annatac_pseudotime"  # obs: 0 to 100, NaN for cells off the trajectory; uns: curve, order, parameters

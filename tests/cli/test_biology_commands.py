@@ -93,3 +93,25 @@ def test_embed_with_tsne_and_panels(run, cells, outputs):
     assert written.obsm["X_tsne"].shape == written.obsm["X_umap"].shape == (written.n_obs, 2)
     assert "leiden" in written.obs
     assert (outputs / "e.png").stat().st_size > 10_000
+
+
+def test_clusters(run, cells, outputs):
+    pytest.importorskip("igraph")
+    tables = [outputs / f"{name}.csv" for name in ("groups", "markers", "cells")]
+    options = ("--csv", tables[0], "--markers-csv", tables[1], "--consensus-csv", tables[2])
+    done = run("clusters", cells, *options)
+    assert done.code == 0, done.err
+    assert "of all cells" in done.out
+    written = ad.read_h5ad(cells)
+    assert {keys.NOVEL_GROUP, keys.CLUSTER, keys.CLUSTER_LABEL} <= set(written.obs)
+    table = pd.read_csv(tables[2], keep_default_na=False)
+    assert table["barcode"].tolist() == written.obs_names.tolist()
+    assert table["conflict"].sum() == written.uns[keys.CLUSTERS]["consensus"]["n_conflicts"].sum()
+    assert "by_probability_1" in pd.read_csv(tables[0])
+    page = outputs / "page.html"
+    assert run("report", cells, "-o", page, "--no-markers").code == 0
+    assert "Groups of novel cells" in page.read_text(encoding="utf-8")
+    before = cells.read_bytes()
+    done = run("clusters", cells, "--min-share", 0.1)
+    assert (done.code, "min_share is 0.1; 0.5 to 1 is expected" in done.err) == (2, True)
+    assert cells.read_bytes() == before

@@ -10,6 +10,7 @@ from annatac import __version__
 from annatac.cli import (
     annotate,
     benchmark,
+    clusters,
     conditions,
     datasets,
     demo,
@@ -75,6 +76,7 @@ app.command(rich_help_panel=_MAIN)(annotate.annotate)
 app.command(rich_help_panel=_CHECK)(evaluate.evaluate)
 app.command(rich_help_panel=_CHECK)(benchmark.benchmark)
 app.command(rich_help_panel=_CHECK)(plot.embed)
+app.command(rich_help_panel=_CHECK)(clusters.clusters)
 app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
 app.command(rich_help_panel=_BIOLOGY)(markers.markers)
 app.command(rich_help_panel=_BIOLOGY)(elements.elements)

@@ -16,6 +16,7 @@ _HOMES = {
     "footprints": "fragments",
     "fragment_qc": "fragments",
     "annotate": "annotating",
+    "clusters": "clustering",
     "benchmark": "benchmarking",
     "embed": "looking",
     "evaluate": "looking",

@@ -20,6 +20,7 @@ from annatac.report.charts.boxes import boxes
 from annatac.report.charts.heatmap import heatmap
 from annatac.report.charts.histogram import histogram
 from annatac.report.charts.stacked_bars import stacked_bars
+from annatac.report.clusters import clusters_of
 from annatac.report.evidence import Evidence
 from annatac.report.layout import Layout
 from annatac.report.markers import MarkerTable
@@ -85,6 +86,7 @@ def content_of(
         "pages": type_pages(cells, colors, markers, evidence),
         "markers": markers,
         "markers_are_cut": markers is not None and sum(markers.n_all.values()) > len(markers.rows),
+        "clusters": clusters_of(adata),
         "marker_columns": [] if markers is None else [c for c in _MARKER_COLUMNS if c in markers.rows],
         "layout": layout,
         "data": _data(cells, layout, markers, max_cells_drawn, seed),

@@ -15,6 +15,7 @@ _HOMES = {
     "composition": "conditions",
     "differential": "conditions",
     "elements": "regulatory",
+    "clusters": "clustering",
     "markers": "marker_peaks",
     "pseudobulk": "pseudobulks",
     "write_open_peaks": "pseudobulks",

@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
+from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, nearest
 from annatac.genome.intervals import intervals_of
 from annatac.genome.nearest import nearest_genes
 from annatac.pp.counts import as_csr
@@ -40,6 +40,7 @@ def markers(
     adata: AnnData,
     groupby: str = keys.LABEL,
     *,
+    types: Sequence[str] | None = None,
     genes: str | Path | pd.DataFrame | None = None,
     match_on: Sequence[str] | None = None,
     donor_key: str | None = None,
@@ -63,6 +64,8 @@ def markers(
         Cells x peaks (or islands), counts; ``obs[groupby]`` their types. Cells without a type are left out.
     groupby
         Column of ``obs`` with the types.
+    types
+        Only these types; cells of the others remain their background. All types otherwise.
     genes
         GTF, GFF3, BED or table of genes: adds the nearest gene and its distance.
     match_on
@@ -92,7 +95,7 @@ def markers(
     Raises
     ------
     LabelError
-        No column ``groupby``, or fewer than two types.
+        No column ``groupby``, fewer than two types, or no cell of one in ``types``.
     InputError
         X holds no counts; ``weigh`` without the model's probabilities; a column to match on is not numeric or
         has gaps; genes for features without coordinates.
@@ -116,6 +119,8 @@ def markers(
             f"All labelled cells are '{names[0]}' in obs['{groupby}']: there is no background to compare with."
         )
     chosen = large_groups(codes, names, min_cells, key=groupby)
+    if types is not None:
+        chosen = _chosen(chosen, names, types, groupby)
     weight = _probabilities(adata, codes, names) if weigh else None
     peaks = _peaks(adata, genes)
     validate_counts(adata)
@@ -184,6 +189,16 @@ def markers(
         },
         **arrays,
     )
+
+
+def _chosen(large: list[int], names: list[str], types: Sequence[str], groupby: str) -> list[int]:
+    for name in types:
+        if name not in names:
+            raise LabelError(
+                f"No cell has the type '{name}' in obs['{groupby}'].{nearest(name, names)} "
+                f"Types: {', '.join(names)}."
+            )
+    return [code for code in large if names[code] in set(types)]
 
 
 def _compare(
