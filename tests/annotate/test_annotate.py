@@ -17,7 +17,7 @@ from annatac.pp.quality import MIN_OPEN
 
 OBS = (
     "annatac_label", "annatac_confidence", "annatac_novelty", "annatac_is_novel", "annatac_reason",
-    "annatac_n_open", "annatac_label_safe",
+    "annatac_n_open", "annatac_label_safe", "annatac_doublet_score",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_slots_types_and_shapes(named, query, annotator, types):
     assert obs["annatac_confidence"].dtype == obs["annatac_novelty"].dtype == np.float32
     assert obs["annatac_is_novel"].dtype == bool
     assert isinstance(obs["annatac_reason"].dtype, pd.CategoricalDtype)
-    assert set(obs["annatac_reason"]) <= {"", "novel", "low_quality"}
+    assert set(obs["annatac_reason"]) <= set(keys.REASONS)
     assert obs["annatac_n_open"].dtype == np.int32
     probabilities = result.obsm["annatac_probabilities"]
     assert isinstance(probabilities, np.ndarray)
@@ -59,7 +59,9 @@ def test_slots_types_and_shapes(named, query, annotator, types):
     assert uns["model_id"] == annotator.artifact.model_id
     assert uns["schema_version"] == 1
     assert uns["annatac_version"] == annatac.__version__
-    assert uns["parameters"] == {"novelty_threshold": 0.5, "min_open": MIN_OPEN, "safe_level": 0.95}
+    assert uns["parameters"] == {
+        "novelty_method": "evidence", "novelty_rate": 0.05, "min_open": MIN_OPEN, "safe_level": 0.95,
+    }  # fmt: skip
     assert not [slot for slot in (*result.obs, *result.obsm, *result.uns) if any(t in slot for t in types)]
 
 
@@ -117,19 +119,41 @@ def test_what_is_written_survives_a_file(named, tmp_path):
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 0.8, 1.0])
-def test_the_novelty_rule_by_hand(named, threshold, types):
+def test_the_published_rule_by_hand(named, query, annotator, threshold, types):
+    """The softmax before calibration decides; the label is the best type all the same."""
     result = named(novelty_threshold=threshold, min_open=0)
+    softmax = annotator.predict(annotator.tokens(query)[0]).probabilities
     for cell, probabilities in enumerate(result.obsm["annatac_probabilities"]):
         row = result.obs.iloc[cell]
         best = max(range(len(types)), key=lambda k: probabilities[k])
         assert row["annatac_confidence"] == probabilities[best]
-        assert row["annatac_novelty"] == np.float32(1 - probabilities[best])
-        is_novel = probabilities[best] < threshold
+        assert row["annatac_novelty"] == np.float32(1 - softmax[cell].max())
+        is_novel = softmax[cell].max() < threshold
         assert row["annatac_is_novel"] == is_novel
         assert row["annatac_label"] == ("Novel_cell_type" if is_novel else types[best])
-        assert row["annatac_reason"] == ("novel" if is_novel else "")
+        assert (row["annatac_reason"] == "novel") == is_novel
     n_novel = result.obs["annatac_is_novel"].sum()
     assert (n_novel == 0) if threshold == 0 else (n_novel > 0)
+    assert result.uns["annatac"]["parameters"]["novelty_method"] == "softmax"
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.5])
+def test_a_cell_is_novel_above_the_rate_of_held_out_cells(named, rate):
+    obs = named(novelty_rate=rate, min_open=0).obs
+    assert (obs["annatac_is_novel"] == (obs["annatac_novelty"] > 1 - rate)).all()
+    assert ((obs["annatac_reason"] == "novel") == obs["annatac_is_novel"]).all()
+
+
+def test_reasons_in_their_order_by_hand(named):
+    result = named(novelty_rate=0.3)
+    second, best = np.sort(result.obsm["annatac_probabilities"], axis=1)[:, -2:].T
+    obs = result.obs
+    for cell in range(result.n_obs):
+        row = obs.iloc[cell]
+        wanted = "ambiguous" if second[cell] > 0.5 * best[cell] else ""
+        wanted = "doublet" if row["annatac_doublet_score"] > 0.99 else wanted
+        wanted = "novel" if row["annatac_is_novel"] else wanted
+        assert row["annatac_reason"] == ("low_quality" if row["annatac_n_open"] < MIN_OPEN else wanted)
 
 
 def thinned(adata: ad.AnnData, cell: int, n_kept: int, annotator) -> None:

@@ -16,7 +16,7 @@ from annatac.errors import ModelError, OutputError
 from annatac.model import artifact
 
 FILES = (
-    "config.json", "model.safetensors", "islands.tsv.gz", "labels.json", "calibration.json",
+    "config.json", "model.safetensors", "islands.tsv.gz", "labels.json", "calibration.json", "calibration.safetensors",
     "reference.safetensors", "training.yaml", "metrics.json", "run.jsonl",
 )  # fmt: skip
 

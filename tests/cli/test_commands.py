@@ -132,7 +132,16 @@ def test_annotate_writes_slots_and_table(run, inputs, model, outputs):
     assert cells.obsm[keys.PROBABILITIES].shape == (120, 4)
     np.testing.assert_allclose(cells.obsm[keys.PROBABILITIES].sum(1), 1, rtol=1e-5)
     table = pd.read_csv(csv, keep_default_na=False)
-    columns = ["barcode", "label", "confidence", "novelty", "is_novel", "reason", "label_safe"]
+    columns = [
+        "barcode",
+        "label",
+        "confidence",
+        "novelty",
+        "is_novel",
+        "reason",
+        "label_safe",
+        "doublet_score",
+    ]
     assert table.columns.tolist() == columns
     assert table["barcode"].tolist() == source.obs_names.tolist()
     assert table["label"].tolist() == cells.obs[keys.LABEL].astype(str).tolist()

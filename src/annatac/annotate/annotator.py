@@ -16,6 +16,7 @@ from annatac import keys
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.annotate.lifting import Lifting
 from annatac.annotate.query import QueryTokens
+from annatac.annotate.trust import Trust
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
@@ -37,17 +38,23 @@ class Predictions:
     Attributes
     ----------
     probabilities
-        float32 (n, C), softmax over the known types; rows sum to 1. A cell without a known open island
-        gets the shares of the types in the reference.
+        float32 (n, C), softmax over the known types, not calibrated; rows sum to 1. A cell without a known open
+        island gets the shares of the types in the reference.
     embedding
         float32 (n, width of the head's last hidden layer).
     n_open
         int32 (n,), open islands that the model knows.
+    logits
+        float32 (n, C), of which ``probabilities`` are the softmax.
+    decision
+        float32 (n,), best decision value of the wide path's linear half; the best logit without a wide path.
     """
 
     probabilities: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     n_open: npt.NDArray[np.int32]
+    logits: npt.NDArray[np.float32]
+    decision: npt.NDArray[np.float32]
 
 
 class Annotator:
@@ -69,6 +76,7 @@ class Annotator:
             )
         self.artifact = artifact
         self.lifting = lifting
+        self.trust = Trust.of(artifact.calibration, artifact.held_out)
 
     @classmethod
     def load(cls, path: str | Path) -> Annotator:
@@ -217,17 +225,24 @@ class Annotator:
         n_open = np.diff(tokens.indptr).astype(np.int32)
         probabilities = np.empty((n_cells, len(self.classes)), dtype=np.float32)
         embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
+        logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
+        # the place's score, where there is one, is the network's own business
+        whole = network.wide is not None and network.wide.n_scores == 2
         with torch.inference_mode():
             for rows in in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size):
-                output = network(collate(tokens, rows).to(where))
+                batch = collate(tokens, rows).to(where)
+                wide = None if network.wide is None else network.wide.scores(batch)
+                output = network(batch, wide if whole else None)
+                logits[rows] = output.logits_BC.float().cpu().numpy()
                 probabilities[rows] = output.logits_BC.float().softmax(1).cpu().numpy()
+                decision[rows] = (logits[rows] if wide is None else wide[0].cpu().numpy()).max(1)
                 embedding[rows] = output.embedding_BD.float().cpu().numpy()
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(done)
         probabilities[n_open == 0] = self.prior
-        return Predictions(probabilities, embedding, n_open)
+        return Predictions(probabilities, embedding, n_open, logits, decision)
 
 
 def load(path: str | Path) -> Annotator:

@@ -38,5 +38,5 @@ Written by annatac {__version__}, recipe `{artifact.recipe.name}`, model {artifa
 Use: `annatac annotate QUERY --model FOLDER -o out.h5ad`.
 
 Limits: a cell of a type that is not in the table gets one of these names or `Novel_cell_type`; shallow
-cells are called with less certainty; doublets are not looked for.
+cells are called with less certainty.
 """

@@ -17,6 +17,7 @@ from annatac.annotate.annotator import Annotator
 from annatac.annotate.card import model_card
 from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
 from annatac.annotate.reference import reference_tensors
+from annatac.annotate.trust import NOT_CALIBRATED, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
 from annatac.errors import LabelError, nearest
@@ -29,6 +30,7 @@ from annatac.pp.splits import group_split, stratified_split
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts, validate_labels
+from annatac.train.crossfit import cross_fitted
 from annatac.train.device import choose_device
 from annatac.train.distributed import is_first, together, wait
 from annatac.train.finetune import FinetuneTask
@@ -131,7 +133,10 @@ def finetune(
     fraction = recipe.finetune.validation_fraction
     training, held_out = _split(codes, groups, fraction, seed)
 
-    network = new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
+    def start() -> Network:
+        return new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
+
+    network = start()
     where = choose_device(device)
     task = FinetuneTask(
         network.to(where),
@@ -150,6 +155,10 @@ def finetune(
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()
+    unseen = cross_fitted(
+        task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress
+    )
+    trust = fit_trust(unseen, tokens, codes, len(labels.classes), groups)
 
     counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
     artifact = Artifact(
@@ -161,6 +170,8 @@ def finetune(
         class_ids=[] if tree is None else tree.class_ids,
         hierarchy={} if tree is None else tree.to_dict(),
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
+        calibration=NOT_CALIBRATED if trust is None else trust.to_dict(),
+        held_out={} if trust is None else trust.tensors(),
         metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
         training={
             "n_cells": len(codes),

@@ -10,7 +10,13 @@ import typer
 from annatac.cli import options
 from annatac.cli.terminal import cells_bar, counted, say
 
-_NOVELTY, _SAFE, _ASSEMBLY = "Novelty", "Safe labels", "A query on another assembly"
+_NOVELTY, _SAFE, _ASSEMBLY = "Novelty", "Safe labels and sets", "A query on another assembly"
+
+_REASONS = {
+    "low_quality": "are of low quality: few open islands that the model knows",
+    "doublet": "look like two types at once (doublet)",
+    "ambiguous": "lie between two types (ambiguous)",
+}
 
 
 def annotate(
@@ -27,14 +33,37 @@ def annotate(
         typer.Option(metavar="HTML", help="Also write a page to look at in any browser (`annatac report`)."),
     ] = None,
     novelty_method: Annotated[
-        str, typer.Option(metavar="NAME", help="softmax, as published.", rich_help_panel=_NOVELTY)
-    ] = "softmax",
-    novelty_threshold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="evidence|softmax",
+            help="What makes a cell novel: too little evidence for any type (the default), or, as published, a best "
+            "softmax under the threshold.",
+            rich_help_panel=_NOVELTY,
+        ),
+    ] = None,
+    novelty_rate: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="A cell whose best probability is under it is novel.", rich_help_panel=_NOVELTY
+            help="Share of cells of known types that may be called novel (evidence).",
+            rich_help_panel=_NOVELTY,
         ),
-    ] = 0.5,
+    ] = 0.05,
+    novelty_threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="A cell whose best softmax is under it is novel (0.5 as published); selects softmax.",
+            rich_help_panel=_NOVELTY,
+        ),
+    ] = None,
+    error_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Also write sets of types that miss the true one in such a share of the cells, such as 0.05.",
+            rich_help_panel=_SAFE,
+        ),
+    ] = None,
     safe_level: Annotated[
         float,
         typer.Option(
@@ -99,7 +128,9 @@ def annotate(
             csv=csv,
             report=report,
             novelty_method=novelty_method,
+            novelty_rate=novelty_rate,
             novelty_threshold=novelty_threshold,
+            error_rate=error_rate,
             safe_level=safe_level,
             hierarchy=hierarchy,
             chain=chain,
@@ -118,6 +149,12 @@ def annotate(
         f"{overlap['share_of_model_islands_measured']:.1%} of its islands.\n"
         f"{counted(result.cells_per_label)}"
     )
-    if result.n_low_quality:
-        say(f"{result.n_low_quality:,} cells are of low quality: few open islands that the model knows.")
+    for reason, words in _REASONS.items():
+        if n := result.cells_per_reason.get(reason):
+            say(f"{n:,} cells {words}.")
+    if result.pooled_types:
+        say(
+            "Too few held-out cells for a guarantee of their own, so pooled with one another: "
+            f"{', '.join(result.pooled_types)}."
+        )
     say(f"Written: {', '.join(str(path) for path in (output, csv, report) if path is not None)}")

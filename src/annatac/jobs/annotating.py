@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import ConfigError, nearest
 from annatac.io.annotated import annotated_file
 from annatac.io.atomic import atomic_path, check_writable
 from annatac.jobs.processes import together
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from annatac.annotate.calls import Calls
 
-NOVELTY_METHODS = ("softmax",)
 _CSV = {
     "label": keys.LABEL,
     "confidence": keys.CONFIDENCE,
@@ -30,17 +28,22 @@ _CSV = {
     "is_novel": keys.IS_NOVEL,
     "reason": keys.REASON,
     "label_safe": keys.LABEL_SAFE,
+    "doublet_score": keys.DOUBLET_SCORE,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annotated:
-    """What was written: cells of each label (most frequent first), and how query and model overlap."""
+    """What was written: cells of each label (most frequent first), of each reason, and the overlap with the model.
+
+    ``pooled_types``: those without a guarantee of their own, where there are prediction sets.
+    """
 
     adata: AnnData
     cells_per_label: dict[str, int]
-    n_low_quality: int
+    cells_per_reason: dict[str, int]
     overlap: dict[str, Any]
+    pooled_types: tuple[str, ...] = ()
 
 
 @together
@@ -51,9 +54,11 @@ def annotate(
     model: str | Path,
     csv: str | Path | None = None,
     report: str | Path | None = None,
-    novelty_method: str = "softmax",
-    novelty_threshold: float = 0.5,
+    novelty_method: str | None = None,
+    novelty_rate: float = 0.05,
+    novelty_threshold: float | None = None,
     safe_level: float = 0.95,
+    error_rate: float | None = None,
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
@@ -72,10 +77,10 @@ def annotate(
     output
         File to write; an older one is replaced.
     csv
-        Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe.
+        Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe, doublet_score.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
-    safe_level, hierarchy, chain, lift_islands
+    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands
         As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
@@ -97,20 +102,22 @@ def annotate(
     from annatac.tl.annotation import annotation_record
     from annatac.train.distributed import is_first
 
-    if novelty_method not in NOVELTY_METHODS:
-        raise ConfigError(
-            f"Novelty method '{novelty_method}' is unknown; known are: {', '.join(NOVELTY_METHODS)}."
-            f"{nearest(novelty_method, NOVELTY_METHODS)}"
-        )
+    settings = CallSettings(  # refused before anything is read
+        novelty_method=novelty_method,
+        novelty_rate=novelty_rate,
+        novelty_threshold=novelty_threshold,
+        safe_level=safe_level,
+        error_rate=error_rate,
+    )
     for path in (output, csv):
         if path is not None:
             check_writable(path)
     if report is not None:
         check_report(report)
-    settings = CallSettings(novelty_threshold=novelty_threshold, safe_level=safe_level)
     annotator = Annotator.load(model).with_chain(chain, lift_islands=lift_islands)
     if hierarchy is not None:
         annotator = annotator.with_hierarchy(hierarchy)
+    settings = settings.for_model(annotator)
     paths = [Path(query) for query in queries]
     adata = annotator.read(paths, backed=len(paths) == 1, **reading)
     check_stated_genome(adata)
@@ -127,12 +134,14 @@ def annotate(
     obs = _write(blocks, output, csv, source=source, adata=adata, uns=uns) if is_first() else _no_obs(blocks)
     if report is not None and is_first():
         write_report(output, report, model=annotator)
-    counts = obs[keys.LABEL].value_counts()
+    counts, reasons = (obs[slot].value_counts() for slot in (keys.LABEL, keys.REASON))
+    record = uns[keys.UNS]
     return Annotated(
         adata=adata,
         cells_per_label={str(name): int(n) for name, n in counts.items() if n},
-        n_low_quality=int((obs[keys.REASON] == "low_quality").sum()),
-        overlap=uns[keys.UNS]["overlap"],
+        cells_per_reason={str(name): int(n) for name, n in reasons.items() if n and name},
+        overlap=record["overlap"],
+        pooled_types=tuple(map(str, record.get("pooled_types", ()))),
     )
 
 
@@ -170,4 +179,4 @@ def labels_csv(obs: pd.DataFrame) -> pd.DataFrame:
     """Return the table that ``--csv`` writes, one row a cell."""
     table = pd.DataFrame({name: obs[slot].to_numpy() for name, slot in _CSV.items() if slot in obs})
     table.insert(0, "barcode", obs.index.to_numpy())
-    return table.round({"confidence": 6, "novelty": 6})
+    return table.round({"confidence": 6, "novelty": 6, "doublet_score": 6})

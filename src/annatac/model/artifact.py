@@ -28,6 +28,7 @@ WEIGHTS = "model.safetensors"
 ISLANDS = "islands.tsv.gz"
 LABELS = "labels.json"
 CALIBRATION = "calibration.json"
+HELD_OUT = "calibration.safetensors"
 REFERENCE = "reference.safetensors"
 TRAINING = "training.yaml"
 METRICS = "metrics.json"
@@ -62,6 +63,9 @@ class Artifact:
         Cell Ontology id of each type, '' where none is known; empty for a base model.
     hierarchy
         The types' ancestors as plain values (:class:`annatac.annotate.hierarchy.Hierarchy`), or empty.
+    calibration, held_out
+        What was learnt from reference cells that the network has not seen, as plain values and as tensors
+        (:class:`annatac.annotate.trust.Trust`); ``{'method': 'none'}`` and empty where there were too few.
     metrics, training
         Figures of the held-out cells, and what it was trained on.
     card
@@ -79,6 +83,7 @@ class Artifact:
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=lambda: {"method": "none"})
+    held_out: dict[str, Tensor] = field(default_factory=dict)
     card: str = ""
     run_log: str = ""
 
@@ -121,8 +126,9 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
         (folder / TRAINING).write_text(yaml.safe_dump(training, sort_keys=False), encoding="utf-8")
         (folder / CARD).write_text(artifact.card, encoding="utf-8")
         (folder / RUN_LOG).write_text(artifact.run_log, encoding="utf-8")
-        if artifact.reference:
-            save_file(artifact.reference, folder / REFERENCE)
+        for name, tensors in ((HELD_OUT, artifact.held_out), (REFERENCE, artifact.reference)):
+            if tensors:
+                save_file(tensors, folder / name)
         files = sorted(path for path in folder.iterdir() if path.name != CARD)
         config = {
             "format": FORMAT,
@@ -176,6 +182,7 @@ def load(path: str | Path) -> Artifact:
         metrics=_read_json(path / METRICS),
         training=training,
         calibration=_read_json(path / CALIBRATION),
+        held_out=_tensors(path / HELD_OUT) if HELD_OUT in config["files"] else {},
         card=(path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else "",
         run_log=(path / RUN_LOG).read_text(encoding="utf-8"),
     )

@@ -56,12 +56,16 @@ class WidePath(nn.Module):
         vectors of the batch's islands, are needed where there are three scores and none is given.
         """
         if scores is None:
-            scores = wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
+            scores = self.scores(batch)
             if self.n_scores == 3:
                 assert vectors_BNR is not None
                 place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
                 scores = torch.cat([scores, place[None]])
         return torch.einsum("sbc,bs->bc", scores, self.trust(batch)) + self.offset
+
+    def scores(self, batch: TokenBatch) -> Tensor:
+        """Return the linear model's and the profiles' scores, (2, B, C), by the tables of all reference cells."""
+        return wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
 
     def trust(self, batch: TokenBatch) -> Tensor:
         """Return (B, S): how much the linear model, the profiles and the place count for cells of that depth."""

@@ -73,7 +73,8 @@ def _threshold(
     adata: AnnData, values: npt.NDArray[np.float64], is_novel: npt.NDArray[np.bool_]
 ) -> float | None:
     """Return the novelty above which cells were called novel, where the cells agree with that."""
-    stored = adata.uns.get(keys.UNS, {}).get("parameters", {}).get("novelty_threshold")
+    parameters = adata.uns.get(keys.UNS, {}).get("parameters", {})
+    stored = parameters.get("novelty_threshold", parameters.get("novelty_rate"))
     if stored is None:
         return None
     low = (

@@ -108,9 +108,11 @@ def content_of(
 
 
 def _pictures(cells: Cells, colors: list[str], details: dict[str, Any]) -> dict[str, str]:
-    threshold = details.get("parameters", {}).get("novelty_threshold")
-    floor = details.get("parameters", {}).get("min_open")
+    parameters = details.get("parameters", {})
+    floor, threshold = parameters.get("min_open"), parameters.get("novelty_threshold")
+    # novelty by the softmax is 1 minus the confidence only where this was not calibrated
     softmax = cells.novelty is not None and np.allclose(cells.novelty, 1 - cells.confidence, atol=1e-3)
+    edge = parameters.get("novelty_rate", threshold)
     pictures = {
         "confidence": histogram(
             cells.confidence,
@@ -125,7 +127,7 @@ def _pictures(cells: Cells, colors: list[str], details: dict[str, Any]) -> dict[
             cells.novelty,
             words="novelty",
             color="var(--t5)",
-            threshold=1 - float(threshold) if threshold is not None and softmax else None,
+            threshold=None if edge is None else 1 - float(edge),
             threshold_words="novel above",
         )
     if cells.n_open is not None:

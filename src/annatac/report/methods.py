@@ -40,10 +40,10 @@ def methods(
             f"with a median of {overlap.get('median_open_known', 0):,.0f} known open islands per cell."
         )
     parameters = details.get("parameters", {})
-    if "novelty_threshold" in parameters:
+    rule = _novelty_rule(parameters)
+    if rule:
         parts.append(
-            f"Cells whose highest class probability was below {parameters['novelty_threshold']:g} were called novel "
-            f"({int(cells.is_novel.sum()):,} cells, {cells.is_novel.mean():.1%})"
+            f"{rule} were called novel ({int(cells.is_novel.sum()):,} cells, {cells.is_novel.mean():.1%})"
             + (
                 f", and cells with fewer than {parameters['min_open']:g} open islands were flagged as low quality "
                 f"({int(cells.is_low_quality.sum()):,} cells, {cells.is_low_quality.mean():.1%})."
@@ -73,6 +73,18 @@ def methods(
     return " ".join(parts)
 
 
+def _novelty_rule(parameters: dict[str, Any]) -> str:
+    """Return which cells were called novel, or '' where it was not recorded."""
+    if "novelty_threshold" in parameters:
+        return f"Cells whose highest class probability was below {parameters['novelty_threshold']:g}"
+    if "novelty_rate" in parameters:
+        return (
+            "Cells for whose best type less evidence was found (decision value and likelihood ratio, adjusted for "
+            f"depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells"
+        )
+    return ""
+
+
 _WORDS = {
     "annatac_version": "annotated with annatac",
     "model_id": "model",
@@ -83,7 +95,10 @@ _WORDS = {
     "n_shared": "islands in both",
     "n_query_islands": "islands of the cells",
     "n_model_islands": "islands of the model",
+    "novelty_method": "what makes a cell novel",
     "novelty_threshold": "novel below a probability of",
+    "novelty_rate": "share of known cells that may be called novel",
+    "error_rate": "share of sets that may miss the type",
     "min_open": "low quality below open islands",
     "hierarchy": "ancestors of the types",
     "safe_level": "safe label at a probability of",

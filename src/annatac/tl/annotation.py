@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,9 +34,12 @@ def annotate(
     adata: AnnData,
     model: Annotator | str | Path,
     *,
-    novelty_threshold: float = 0.5,
+    novelty_method: str | None = None,
+    novelty_rate: float = 0.05,
+    novelty_threshold: float | None = None,
     min_open: int = MIN_OPEN,
     safe_level: float = 0.95,
+    error_rate: float | None = None,
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
@@ -52,12 +54,21 @@ def annotate(
         Query, cells x peaks or islands, counts; backed works.
     model
         An annotator, or the path of a model folder.
+    novelty_method
+        'evidence': a cell is ``Novel_cell_type`` where less speaks for its best type than for all but a share
+        ``novelty_rate`` of held-out reference cells of its depth. 'softmax', the paper's rule: where its best
+        softmax, before calibration, is under ``novelty_threshold``. By default the first; giving a threshold
+        selects the second, and models that could not be calibrated have no other.
+    novelty_rate
+        Share of cells of known types that may be called novel, over 0 and under 1.
     novelty_threshold
-        A cell whose best softmax is under it is called ``Novel_cell_type`` (the paper's rule).
+        0 to 1; 0.5 where the method is 'softmax'.
     min_open
         Cells with fewer known open islands are flagged ``low_quality``.
     safe_level
         The probability that ``annatac_label_safe`` must have: 1 minus the error rate that is wished.
+    error_rate
+        Also write prediction sets, which may miss the true type of such a share of the cells (over 0, under 1).
     hierarchy
         Ancestors of the types instead of the model's: 'cell-ontology', a CSV or TSV of child and parent, or
         'none' (then there is no safe label).
@@ -73,24 +84,31 @@ def annotate(
     -------
     None, or the copy with these slots:
 
-    ``obs['annatac_label']`` (categorical), ``obs['annatac_confidence']`` (float32, probability of the best
-    type), ``obs['annatac_novelty']`` (float32 in [0, 1], higher = newer), ``obs['annatac_is_novel']`` (bool),
-    ``obs['annatac_reason']`` (categorical: '', novel, low_quality), ``obs['annatac_n_open']`` (int32),
+    ``obs['annatac_label']`` (categorical), ``obs['annatac_confidence']`` (float32, calibrated probability of the
+    best type), ``obs['annatac_novelty']`` (float32 in [0, 1], higher = newer), ``obs['annatac_is_novel']``
+    (bool), ``obs['annatac_reason']`` (categorical: '', low_quality, novel, doublet, ambiguous; the first that
+    holds), ``obs['annatac_n_open']`` (int32), ``obs['annatac_doublet_score']`` (float32 in [0, 1]),
     ``obs['annatac_label_safe']`` (categorical: the best type, or the nearest of its ancestors that is
     probable enough; novelty plays no part in it), ``obsm['annatac_probabilities']`` (float32, cells x
-    types), ``obsm['X_annatac']`` (float32, cells x width), ``uns['annatac']``.
+    types, calibrated), ``obsm['annatac_prediction_set']`` (bool, cells x types, with ``error_rate``),
+    ``obsm['X_annatac']`` (float32, cells x width), ``uns['annatac']``.
 
     Raises
     ------
+    ConfigError, ModelError
+        A setting is out of range; the model was not calibrated and the settings need it.
     InputError, AssemblyError, OverlapError
         The query cannot be used, is on another assembly, or shares too little with the model.
     """
     result = annotation(
         adata,
         model,
+        novelty_method=novelty_method,
+        novelty_rate=novelty_rate,
         novelty_threshold=novelty_threshold,
         min_open=min_open,
         safe_level=safe_level,
+        error_rate=error_rate,
         hierarchy=hierarchy,
         chain=chain,
         lift_islands=lift_islands,
@@ -110,21 +128,32 @@ def annotation(
     adata: AnnData,
     model: Annotator | str | Path,
     *,
-    novelty_threshold: float = 0.5,
+    novelty_method: str | None = None,
+    novelty_rate: float = 0.05,
+    novelty_threshold: float | None = None,
     min_open: int = MIN_OPEN,
     safe_level: float = 0.95,
+    error_rate: float | None = None,
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
     device: str = "auto",
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
-    settings = CallSettings(novelty_threshold=novelty_threshold, min_open=min_open, safe_level=safe_level)
+    settings = CallSettings(
+        novelty_method=novelty_method,
+        novelty_rate=novelty_rate,
+        novelty_threshold=novelty_threshold,
+        min_open=min_open,
+        safe_level=safe_level,
+        error_rate=error_rate,
+    )
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
     if hierarchy is not None:
         annotator = annotator.with_hierarchy(hierarchy)
     if chain is not None or lift_islands:
         annotator = annotator.with_chain(chain, lift_islands=lift_islands)
+    settings = settings.for_model(annotator)
     query = annotator.query(adata)
     calls = joined(call_blocks(annotator, query, settings, device=device))
     uns = annotation_record(annotator, settings, query.overlap)
@@ -139,9 +168,12 @@ def annotation_record(annotator: Annotator, settings: CallSettings, overlap: Ove
         "model_id": annotator.artifact.model_id,
         "classes": np.array(annotator.classes, dtype=str),
         "calibration": annotator.artifact.calibration["method"],
-        "parameters": asdict(settings),
+        "parameters": settings.to_dict(),
         "overlap": overlap.to_dict(),
     }
+    if settings.error_rate is not None and annotator.trust is not None:
+        pooled = annotator.trust.thresholds(settings.error_rate).is_pooled
+        record["pooled_types"] = np.array(annotator.classes, dtype=str)[pooled]
     if (tree := annotator.hierarchy) is not None:
         record["hierarchy"] = tree.to_uns()
     return {keys.UNS: record}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,13 @@ from annatac.train.loop import BatchLoss
 from annatac.train.wide import WideTables, fit_wide, start_gate
 
 
+class Scores(NamedTuple):
+    """Logits of m cells, float32 (m, C), and the wide path's scores, float32 (S, m, C), where there is one."""
+
+    logits: npt.NDArray[np.float32]
+    wide: npt.NDArray[np.float32] | None
+
+
 class FinetuneTask:
     """Cross-entropy with class weights on labelled cells.
 
@@ -37,6 +44,8 @@ class FinetuneTask:
         Rows to learn from and rows to judge by.
     groups
         Donor or batch of each cell: the wide path is cross-fitted over whole groups where there are enough.
+    tables
+        The wide path, where it is fitted already.
 
     Notes
     -----
@@ -46,7 +55,7 @@ class FinetuneTask:
     accuracy; with few held-out cells of a rare type their loss is the steadier judge (docs/recipes.md).
     """
 
-    phase = "finetune"
+    phase: str = "finetune"
 
     def __init__(
         self,
@@ -60,15 +69,16 @@ class FinetuneTask:
         seed: int,
         device: torch.device,
         groups: npt.NDArray[np.generic] | None = None,
+        tables: WideTables | None = None,
     ) -> None:
         self.network, self.tokens, self.labels, self.config = network, tokens, labels, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
         self.targets = torch.from_numpy(labels)
         self.class_weights = class_weights(labels[training], network.n_types, config.class_weight)
         self.n_open = np.diff(tokens.indptr)
-        self.tables: WideTables | None = None
+        self.tables: WideTables | None = tables
         if network.wide is not None:
-            self.tables = fit_wide(
+            self.tables = tables or fit_wide(
                 tokens,
                 labels,
                 n_types=network.n_types,
@@ -150,6 +160,23 @@ class FinetuneTask:
             "loss": -figures["loss"],
         }[self.config.monitor]
         return figures
+
+    @torch.no_grad()
+    def scores(self, rows: Rows) -> Scores:
+        """Return what the network and the wide path's tables, each cell's own fold left out, say of cells."""
+        self.network.eval()
+        n_types = self.network.n_types
+        logits = torch.zeros(len(rows), n_types)
+        n_scores = 0 if self.network.wide is None else self.network.wide.n_scores
+        wide = torch.zeros(n_scores, len(rows), n_types)
+        n_tokens = self.network.n_tokens(self.n_open[rows])
+        for chosen in in_order_of_depth(n_tokens, batch_size=256)[rank() :: world_size()]:
+            logits[chosen] = self._logits(rows[chosen])[0].float().cpu()
+            if self.tables is not None:
+                wide[:, chosen] = self.tables.scores(collate(self.tokens, rows[chosen]), rows[chosen])
+        sum_over(logits)  # each process has filled in its own batches
+        sum_over(wide)
+        return Scores(logits.numpy(), None if self.tables is None else wide.numpy())
 
     def _logits(
         self, rows: Rows, keep: npt.NDArray[np.bool_] | None = None, dropout_BH: Tensor | None = None

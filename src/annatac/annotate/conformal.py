@@ -1,0 +1,112 @@
+"""Sets of types that hold the true one at a stated rate: split conformal prediction, type by type.
+
+A type belongs to a cell's set where the cell's calibrated probability of it is not lower than all but a share
+``error_rate`` of what held-out reference cells of that type get for it (Sadinle, Lei and Wasserman 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from annatac.errors import ConfigError
+
+
+class Thresholds(NamedTuple):
+    """What a probability must at least be, by type.
+
+    Attributes
+    ----------
+    least
+        float64 (C,): a type is in the set of a cell whose probability of it is at least this.
+    is_pooled
+        bool (C,): types with too few held-out cells for a threshold of their own.
+    """
+
+    least: npt.NDArray[np.float64]
+    is_pooled: npt.NDArray[np.bool_]
+
+
+def check_error_rate(error_rate: float) -> None:
+    """Refuse an error rate outside (0, 1).
+
+    Raises
+    ------
+    ConfigError
+        It is.
+    """
+    if not 0 < error_rate < 1:
+        raise ConfigError(
+            f"The error rate is {error_rate:g}; a number over 0 and under 1 is expected, such as 0.05: the share of "
+            "cells whose set may miss their type."
+        )
+
+
+def n_cells_needed(error_rate: float) -> int:
+    """Return how many held-out cells a type needs for a threshold of its own: 19 at 0.05, 9 at 0.10."""
+    return math.ceil(1 / error_rate - 1e-9) - 1
+
+
+def thresholds(
+    probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], n_types: int, error_rate: float
+) -> Thresholds:
+    """Return the thresholds of C types at an error rate.
+
+    Parameters
+    ----------
+    probabilities
+        (m,), what held-out cells get for their true type, calibrated.
+    labels
+        (m,), their types, 0..C-1.
+    error_rate
+        Over 0, under 1.
+
+    Returns
+    -------
+    For a type of n cells the floor((n + 1) error_rate)-th smallest of their probabilities: another cell of the
+    type, exchangeable with these, lies under it with a probability of at most ``error_rate``. Types with fewer
+    cells than :func:`n_cells_needed` are pooled, with the threshold of all their cells together, or of all cells
+    where these are too few too; where all are, the threshold is 0 and every type is in every set.
+
+    Raises
+    ------
+    ConfigError
+        The error rate is not within (0, 1).
+    """
+    check_error_rate(error_rate)
+    needed = n_cells_needed(error_rate)
+    n_cells = np.bincount(labels, minlength=n_types)
+    is_pooled = n_cells < needed
+    least = np.zeros(n_types)
+    for k in np.flatnonzero(~is_pooled):
+        least[k] = _lower_quantile(probabilities[labels == k], error_rate)
+    if is_pooled.any():
+        pool = probabilities[is_pooled[labels]]
+        least[is_pooled] = _lower_quantile(pool if len(pool) >= needed else probabilities, error_rate)
+    return Thresholds(least, is_pooled)
+
+
+def prediction_sets(probabilities: npt.NDArray[np.floating], found: Thresholds) -> npt.NDArray[np.bool_]:
+    """Return which types belong to each cell's set, bool (n, C); the best type always does.
+
+    Parameters
+    ----------
+    probabilities
+        Calibrated, (n, C).
+
+    Notes
+    -----
+    Without the last rule a cell unlike all types could get an empty set. To put the best type in can only raise
+    the coverage.
+    """
+    sets = np.asarray(probabilities >= found.least - 1e-9)
+    sets[np.arange(len(sets)), probabilities.argmax(1)] = True
+    return sets
+
+
+def _lower_quantile(values: npt.NDArray[np.floating], error_rate: float) -> float:
+    rank = math.floor((len(values) + 1) * error_rate + 1e-9)
+    return 0.0 if rank < 1 else float(np.sort(values)[rank - 1])

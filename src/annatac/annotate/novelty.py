@@ -1,0 +1,86 @@
+"""Numbers in [0, 1] that say how unusual a cell would be among the reference's: novelty and doublet score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from annatac.annotate.depth import DepthTrend, Floats
+
+TAIL = 0.05  # the share of held-out cells whose scores are followed by an exponential
+
+
+@dataclass(frozen=True)
+class Rarity:
+    """The share of held-out reference cells that a score exceeds.
+
+    Up to the 95 % quantile it is read off their scores, beyond it an exponential with the mean excess of the
+    last 5 % goes on, so that cells beyond all held-out ones can still be told apart.
+
+    Attributes
+    ----------
+    scores
+        float64 (m,), of held-out cells, rising.
+    """
+
+    scores: Floats
+
+    def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return the shares of n scores, float32 (n,), in [0, 1]."""
+        x, held = np.asarray(values, dtype=np.float64), self.scores
+        if len(held) == 0:
+            return np.zeros(len(x), np.float32)
+        grid = (np.arange(len(held)) + 1) / (len(held) + 1)
+        share = np.interp(x, held, grid, left=0.0)
+        edge = float(np.interp(1 - TAIL, grid, held))
+        beyond = held[held > edge] - edge
+        scale = max(float(beyond.mean()) if len(beyond) else 0.0, 1e-6)
+        tail = 1 - TAIL * np.exp(-np.maximum(x - edge, 0) / scale)
+        return np.asarray(np.where(x > edge, tail, np.minimum(share, 1 - TAIL)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """A score of one or more statistics of a cell, each less what its depth alone gives, added up.
+
+    Attributes
+    ----------
+    trends
+        One for each statistic; higher statistics are more surprising.
+    rarity
+        Of the sums.
+    """
+
+    trends: tuple[DepthTrend, ...]
+    rarity: Rarity
+
+    @classmethod
+    def fit(cls, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike) -> Surprise:
+        """Fit trends and rarity to statistics, float (m,) each, of m held-out cells and their open islands."""
+        trends = tuple(DepthTrend.fit(one, n_open) for one in statistics)
+        unranked = cls(trends, Rarity(np.zeros(0)))
+        return cls(trends, Rarity(np.sort(unranked.total(statistics, n_open))))
+
+    def total(self, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike) -> Floats:
+        """Return the sum of the standardised statistics, float64 (n,)."""
+        each = [trend.standardised(one, n_open) for trend, one in zip(self.trends, statistics, strict=True)]
+        return np.asarray(np.sum(each, axis=0))
+
+    def __call__(
+        self, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike
+    ) -> npt.NDArray[np.float32]:
+        """Return the score of n cells, float32 (n,), in [0, 1]: the share of held-out cells it exceeds."""
+        return self.rarity(self.total(statistics, n_open))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the trends as plain values; the scores of the held-out cells are kept as an array."""
+        return {"trends": [trend.to_dict() for trend in self.trends]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], scores: Floats) -> Surprise:
+        """Return what :meth:`to_dict` wrote, with the held-out cells' scores."""
+        return cls(tuple(DepthTrend.from_dict(one) for one in content["trends"]), Rarity(scores))

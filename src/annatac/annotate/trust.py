@@ -1,0 +1,183 @@
+"""What a model learnt from reference cells it has not seen: how far to trust what it says of a query's cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from annatac.annotate.calibration import METHOD, Calibration, fit_calibration
+from annatac.annotate.conformal import Thresholds, thresholds
+from annatac.annotate.evidence import Evidence, Floats, evidence_of, profiles_of
+from annatac.annotate.novelty import Surprise
+from annatac.train.crossfit import HeldOut
+
+MIN_CELLS = 20  # held-out cells under which nothing is fitted
+NOT_CALIBRATED = {"method": "none"}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Calibration, thresholds of prediction sets, novelty and doublets of a model.
+
+    Attributes
+    ----------
+    calibration
+        From logits to probabilities.
+    set_probabilities, set_labels
+        (m,): calibrated probability that held-out cells get for their true type, and this type.
+    novelty
+        Of two statistics: best decision value of the linear half (or best logit) and best likelihood ratio, each
+        with its sign turned.
+    doublets
+        Of one: what a mixture of two types adds.
+    log_ratios
+        float32 (L, C), see :class:`annatac.annotate.evidence.Profiles`.
+    """
+
+    calibration: Calibration
+    set_probabilities: npt.NDArray[np.float32]
+    set_labels: npt.NDArray[np.int64]
+    novelty: Surprise
+    doublets: Surprise
+    log_ratios: Floats
+
+    def probabilities(self, logits: Floats, n_open: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Return calibrated probabilities, float32 (n, C)."""
+        return self.calibration.probabilities(logits, n_open)
+
+    def scores(
+        self, tokens: sp.csr_matrix, decision: Floats, n_open: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return novelty and doublet score of n cells, float32 (n,) each, in [0, 1].
+
+        Each is the share of held-out reference cells that the cell exceeds.
+
+        Parameters
+        ----------
+        tokens
+            CSR, n x L.
+        decision
+            (n,), best decision value, as :class:`annatac.annotate.Predictions` has it.
+        n_open
+            (n,), known open islands.
+        """
+        evidence = evidence_of(tokens, self.log_ratios)
+        novelty = self.novelty(_novelty_statistics(decision, evidence), n_open)
+        return novelty, self.doublets([evidence.mixed], n_open)
+
+    def thresholds(self, error_rate: float) -> Thresholds:
+        """Return the thresholds of prediction sets (see :func:`annatac.annotate.conformal.thresholds`)."""
+        n_types = self.log_ratios.shape[1]
+        return thresholds(self.set_probabilities, self.set_labels, n_types, error_rate)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``calibration.json`` holds."""
+        n_types = self.log_ratios.shape[1]
+        return {
+            "method": METHOD,
+            "n_held_out": len(self.set_labels),
+            "held_out_per_type": np.bincount(self.set_labels, minlength=n_types).tolist(),
+            "probabilities": self.calibration.to_dict(),
+            "novelty": self.novelty.to_dict(),
+            "doublets": self.doublets.to_dict(),
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what ``calibration.safetensors`` holds."""
+        return {
+            "set_probabilities": torch.from_numpy(self.set_probabilities),
+            "set_labels": torch.from_numpy(self.set_labels),
+            "novelty_scores": torch.from_numpy(self.novelty.rarity.scores),
+            "doublet_scores": torch.from_numpy(self.doublets.rarity.scores),
+            "log_ratios": torch.from_numpy(self.log_ratios.astype(np.float16)),
+        }
+
+    @classmethod
+    def of(cls, content: dict[str, Any], tensors: dict[str, Tensor]) -> Trust | None:
+        """Return what :meth:`to_dict` and :meth:`tensors` wrote; None of a model that was not calibrated."""
+        if content.get("method") != METHOD:
+            return None
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls(
+            calibration=Calibration.from_dict(content["probabilities"]),
+            set_probabilities=arrays["set_probabilities"],
+            set_labels=arrays["set_labels"],
+            novelty=Surprise.from_dict(content["novelty"], arrays["novelty_scores"]),
+            doublets=Surprise.from_dict(content["doublets"], arrays["doublet_scores"]),
+            log_ratios=arrays["log_ratios"].astype(np.float32),
+        )
+
+
+def fit_trust(
+    held_out: HeldOut,
+    tokens: sp.csr_matrix,
+    labels: npt.NDArray[np.int64],
+    n_types: int,
+    groups: npt.NDArray[np.generic] | None = None,
+) -> Trust | None:
+    """Return what held-out cells teach, or None where they are fewer than 20.
+
+    Parameters
+    ----------
+    held_out
+        The cells and their scores (:func:`annatac.train.crossfit.cross_fitted`).
+    tokens, labels
+        CSR (n, L) and int64 (n,), of the whole reference.
+    groups
+        Donors or batches (n,): the likelihoods of a cell then come from the other ones, else from all other
+        cells.
+    """
+    rows = held_out.rows
+    if len(rows) < MIN_CELLS:
+        return None
+    own, n_open = labels[rows], np.diff(tokens.indptr)[rows]
+    calibration = fit_calibration(held_out.logits, own, n_open)
+    probabilities = calibration.probabilities(held_out.logits, n_open)
+    log_ratios = profiles_of(tokens, labels, n_types).log_ratios()
+    evidence = _held_out_evidence(tokens, labels, n_types, rows, groups)
+    decision = best_decision(held_out.logits, held_out.wide)
+    return Trust(
+        calibration=calibration,
+        set_probabilities=probabilities[np.arange(len(rows)), own],
+        set_labels=own,
+        novelty=Surprise.fit(_novelty_statistics(decision, evidence), n_open),
+        doublets=Surprise.fit([evidence.mixed], n_open),
+        log_ratios=log_ratios.astype(np.float16).astype(np.float32),  # as it is stored
+    )
+
+
+def best_decision(logits: Floats, wide: Floats | None) -> Floats:
+    """Return each cell's best decision value of the wide path's linear half, or best logit without one, (n,)."""
+    return (logits if wide is None else wide[0]).max(1)
+
+
+def _novelty_statistics(decision: Floats, evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+    return [-decision, -evidence.best]
+
+
+def _held_out_evidence(
+    tokens: sp.csr_matrix,
+    labels: npt.NDArray[np.int64],
+    n_types: int,
+    rows: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.generic] | None,
+) -> Evidence:
+    """Return the evidence of reference cells under profiles without the cell, or without its whole group."""
+    if groups is None or len(np.unique(groups)) < 2:
+        cells = tokens[rows]
+        profiles = profiles_of(tokens, labels, n_types)
+        without = profiles.log_ratios_without(cells, labels[rows])
+        return evidence_of(cells, profiles.log_ratios(), own=labels[rows], own_log_ratios=without)
+    best, mixed = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    for group in np.unique(groups[rows]):
+        others, inside = np.flatnonzero(groups != group), groups[rows] == group
+        log_ratios = profiles_of(tokens[others], labels[others], n_types).log_ratios()
+        found = evidence_of(tokens[rows[inside]], log_ratios)
+        best[inside], mixed[inside] = found.best, found.mixed
+    return Evidence(best, mixed)

@@ -1,0 +1,220 @@
+"""Calibration, prediction sets, novelty and doublets: by hand, by properties, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import annatac
+from annatac import tl
+from annatac.annotate.annotator import Annotator
+from annatac.annotate.calibration import Calibration, fit_calibration, softmax
+from annatac.annotate.conformal import n_cells_needed, prediction_sets, thresholds
+from annatac.annotate.depth import DepthTrend, LogDepth
+from annatac.annotate.evidence import evidence_of, profiles_of
+from annatac.annotate.novelty import Rarity
+from annatac.annotate.trust import NOT_CALIBRATED
+from annatac.errors import ConfigError, ModelError
+from annatac.simulate import simulate_cells
+
+# ---------------------------------------------------------------------------------- calibration
+
+
+def test_calibration_finds_the_temperature_and_its_slope():
+    random = np.random.default_rng(0)
+    n_open = np.exp(random.normal(6, 0.5, 20_000))
+    depth = LogDepth.fit(n_open)
+    true = random.normal(0, 2, (20_000, 4))
+    p = softmax(true)
+    labels = (p.cumsum(1) < random.random((20_000, 1))).sum(1).clip(0, 3)
+    shown = true / np.exp(-0.5 + 0.2 * depth(n_open))[:, None]  # over-confident, shallow cells most
+    found = fit_calibration(shown, labels, n_open)
+    assert found.log_scale == pytest.approx(-0.5, abs=0.05)
+    assert found.depth_slope == pytest.approx(0.2, abs=0.05)
+    np.testing.assert_allclose(found.offsets, 0, atol=0.1)
+    np.testing.assert_allclose(found.probabilities(shown, n_open), p, atol=0.05)
+    assert Calibration.from_dict(found.to_dict()) == found
+
+
+def test_two_cells_hardly_move_the_softmax():
+    logits = np.array([[2.0, 0.0], [0.0, 2.0]])
+    found = fit_calibration(logits, np.array([0, 0]), [100, 200])
+    np.testing.assert_allclose(found.probabilities(logits, [100, 200]), softmax(logits), atol=0.1)
+
+
+def test_depth_trends_are_taken_off():
+    random = np.random.default_rng(1)
+    n_open = np.exp(random.uniform(4, 8, 5000))
+    values = 3 * np.log(n_open) + random.normal(0, 1, 5000) * np.log(n_open)
+    found = DepthTrend.fit(values, n_open).standardised(values, n_open)
+    assert abs(np.corrcoef(found, np.log(n_open))[0, 1]) < 0.05
+    assert found.std() == pytest.approx(1, abs=0.1)
+
+
+# -------------------------------------------------------------------------------- prediction sets
+
+
+@pytest.mark.parametrize(("rate", "needed"), [(0.05, 19), (0.1, 9), (0.5, 1), (0.01, 99)])
+def test_cells_needed(rate, needed):
+    assert n_cells_needed(rate) == needed
+
+
+def test_thresholds_by_hand():
+    p = np.concatenate([np.arange(1, 20) / 20, [0.3, 0.4], np.full(17, 0.6)])
+    labels = np.concatenate([np.zeros(19, int), [1, 1], np.full(17, 2)])
+    found = thresholds(p, labels, 4, 0.05)
+    assert found.is_pooled.tolist() == [False, True, True, True]
+    # 20 x 0.05 = 1: the smallest; of the pool of 19 cells too
+    assert found.least.tolist() == [0.05, 0.3, 0.3, 0.3]
+    assert thresholds(p[:5], labels[:5], 2, 0.05).least.tolist() == [0, 0], "every type is in every set"
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+def test_coverage_of_exchangeable_cells(rate):
+    """Over many draws each type's coverage is its promise, and at most 1 / (n + 1) more."""
+    random = np.random.default_rng(2)
+    covered = []
+    for _ in range(300):
+        logits = random.normal(0, 1, (200, 3))
+        labels = np.arange(200) % 3
+        logits[np.arange(200), labels] += 1
+        p = softmax(logits)
+        own = p[np.arange(200), labels]
+        found = thresholds(own[:150], labels[:150], 3, rate)
+        covered.append((own[150:] >= found.least[labels[150:]]).mean())
+    assert 1 - rate - 0.01 < np.mean(covered) < 1 - rate + 0.02 + 0.01
+
+
+def test_the_best_type_is_always_in_the_set():
+    p = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05]])
+    found = thresholds(np.full(99, 0.95), np.repeat([0, 1, 2], 33), 3, 0.1)
+    assert prediction_sets(p, found).tolist() == [[True, False, False], [True, False, False]]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 2.0])
+def test_error_rates_outside_0_and_1_are_refused(named, rate):
+    with pytest.raises(ConfigError, match=r"error rate is .* over 0 and under 1"):
+        named(error_rate=rate)
+    with pytest.raises(ConfigError, match=r"novelty rate is .* over 0 and under 1"):
+        named(novelty_rate=rate)
+
+
+def test_sets_are_written_and_small_types_named(named, types, annotator):
+    result = named(error_rate=0.05)
+    sets = result.obsm["annatac_prediction_set"]
+    assert sets.dtype == bool
+    assert sets.shape == (60, len(types))
+    assert sets.any(1).all()
+    assert result.uns["annatac"]["parameters"]["error_rate"] == 0.05
+    n_held_out = dict(zip(types, annotator.artifact.calibration["held_out_per_type"], strict=True))
+    assert list(result.uns["annatac"]["pooled_types"]) == [name for name in types if n_held_out[name] < 19]
+    assert "annatac_prediction_set" not in named().obsm
+
+
+# ------------------------------------------------------------------------------- novelty, doublets
+
+
+def test_rarity_is_the_share_of_held_out_cells_and_never_ties_beyond_them():
+    found = Rarity(np.arange(1.0, 1001))
+    assert found([500.0])[0] == pytest.approx(0.5, abs=0.01)
+    assert found([-5.0])[0] == 0
+    beyond = found([950.0, 1000.0, 1100.0, 1200.0])
+    assert (np.diff(beyond) > 0).all()
+    assert (beyond <= 1).all()
+    assert np.isfinite(Rarity(np.zeros(30))([0.0, 1.0])).all()
+
+
+def _by_loops(tokens, log_ratios):
+    best, mixed = [], []
+    for row in tokens.toarray():
+        logs = log_ratios[row > 0].astype(float)
+        summed = logs.sum(0)
+        a = int(summed.argmax())
+        pairs = [np.log((np.exp(logs[:, a]) + np.exp(logs[:, b])) / 2).sum() for b in range(4) if b != a]
+        scale = np.sqrt(max(len(logs), 1))
+        best.append(summed[a] / scale)
+        mixed.append((max(pairs) - summed[a]) / scale)
+    return best, mixed
+
+
+def test_evidence_against_plain_loops():
+    random = np.random.default_rng(3)
+    tokens = sp.csr_matrix((random.random((30, 50)) < 0.2).astype(np.uint8))
+    tokens = sp.vstack([tokens[:7], sp.csr_matrix((1, 50), dtype=np.uint8), tokens[8:]]).tocsr()
+    log_ratios = profiles_of(tokens, np.arange(30) % 4, 4).log_ratios()
+    found = evidence_of(tokens, log_ratios)
+    best, mixed = _by_loops(tokens, log_ratios)
+    keep = np.arange(30) != 7
+    np.testing.assert_allclose(found.best[keep], np.array(best)[keep], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.mixed[keep], np.array(mixed)[keep], rtol=1e-4, atol=1e-4)
+    assert found.best[7] == found.mixed[7] == 0, "a cell without open islands"
+
+
+def test_a_reference_cell_is_judged_without_itself():
+    """Leaving a cell out of its type's profile is to count its type without it."""
+    random = np.random.default_rng(4)
+    tokens = sp.csr_matrix((random.random((20, 30)) < 0.3).astype(np.uint8))
+    labels = np.arange(20) % 2
+    profiles = profiles_of(tokens, labels, 2)
+    without = profiles.log_ratios_without(tokens, labels)
+    counts = profiles.counts.copy()
+    counts[labels[5]] -= tokens[5].toarray()[0]
+    wanted = replace(profiles, counts=counts).log_ratios()[tokens[5].indices, labels[5]]
+    np.testing.assert_allclose(without[tokens.indptr[5] : tokens.indptr[6]], wanted, rtol=1e-5)
+
+
+def test_cells_of_no_known_type_are_newer_and_two_cells_at_once_are_seen(tmp_path):
+    """Simulated cells; novel ones are open at random islands, doublets are sums of two."""
+    cells = simulate_cells(600, cell_types=6, n_islands=400, open_islands=80, seed=5)
+    half = np.arange(600) % 2 == 0
+    model = annatac.finetune(cells[half].copy(), label_key="cell_type", output=tmp_path / "m", recipe="debug")
+    single, strange = cells[~half].copy(), cells[~half].copy()
+    strange.X = sp.csr_matrix(strange.X)[:, np.random.default_rng(1).permutation(cells.n_vars)]
+    tl.annotate(single, model)
+    tl.annotate(strange, model)  # a query of novel cells alone
+    assert single.obs["annatac_is_novel"].mean() < 0.15
+    assert strange.obs["annatac_is_novel"].mean() > 0.5
+    double = single.copy()
+    double.X = sp.csr_matrix(single.X + single.X[np.random.default_rng(0).permutation(single.n_obs)])
+    tl.annotate(double, model)
+    assert double.obs["annatac_doublet_score"].mean() > single.obs["annatac_doublet_score"].mean()
+
+
+def test_a_cell_is_called_alone_as_among_others(named, query):
+    among, alone = named(error_rate=0.1), named(query[17].copy(), error_rate=0.1)
+    for slot in ("annatac_novelty", "annatac_doublet_score", "annatac_confidence"):
+        assert alone.obs[slot].iloc[0] == pytest.approx(among.obs[slot].iloc[17], abs=1e-5)
+    assert alone.obs["annatac_reason"].iloc[0] == among.obs["annatac_reason"].iloc[17]
+    assert np.array_equal(alone.obsm["annatac_prediction_set"][0], among.obsm["annatac_prediction_set"][17])
+
+
+# ------------------------------------------------------------------------------------ bad input
+
+
+def test_an_uncalibrated_model_takes_the_published_rule_and_says_what_it_cannot(annotator, query):
+    plain = Annotator(replace(annotator.artifact, calibration=NOT_CALIBRATED, held_out={}))
+    result = tl.annotate(query, plain, copy=True)
+    assert result is not None
+    assert result.uns["annatac"]["parameters"]["novelty_method"] == "softmax"
+    assert result.uns["annatac"]["parameters"]["novelty_threshold"] == 0.5
+    assert "annatac_doublet_score" not in result.obs
+    for wish in ({"error_rate": 0.05}, {"novelty_method": "evidence"}):
+        with pytest.raises(ModelError, match=r"not calibrated.*Fine-tune again"):
+            tl.annotate(query, plain, **wish)
+
+
+def test_a_reference_too_small_to_hold_cells_out_is_not_calibrated(tmp_path):
+    tiny = simulate_cells(18, cell_types=2, n_islands=100, open_islands=40, seed=1)
+    model = annatac.finetune(tiny, label_key="cell_type", output=tmp_path / "m", recipe="debug")
+    assert model.trust is None
+    assert model.artifact.calibration == NOT_CALIBRATED
+
+
+def test_unknown_methods_and_contradictions_are_refused(named):
+    with pytest.raises(ConfigError, match=r"method 'evidenc' is unknown.*evidence"):
+        named(novelty_method="evidenc")
+    with pytest.raises(ConfigError, match=r"threshold \(0.5\) is one of the softmax"):
+        named(novelty_method="evidence", novelty_threshold=0.5)

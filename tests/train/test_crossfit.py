@@ -1,0 +1,75 @@
+"""Held-out scores: no cell is scored by what has seen it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from annatac.model import Network
+from annatac.train.crossfit import cross_fitted, parts_of
+from annatac.train.finetune import FinetuneTask
+
+
+def _task(tokens, recipe, labels=None, groups=None):
+    cells, own = tokens
+    labels = own if labels is None else labels
+
+    def start() -> Network:
+        torch.manual_seed(0)
+        return Network(cells.shape[1], 3, recipe.model)
+
+    held = np.arange(0, 120, 10)
+    task = FinetuneTask(
+        start(), cells, labels, recipe.finetune, training=np.setdiff1d(np.arange(120), held), held_out=held,
+        seed=0, device=torch.device("cpu"), groups=groups,
+    )  # fmt: skip
+    return task, start
+
+
+def test_every_training_cell_and_no_other_is_scored(tokens, debug, tmp_path):
+    task, start = _task(tokens, debug())
+    found = cross_fitted(task, start, n_epochs=1, folder=tmp_path)
+    assert found.rows.tolist() == task.training.tolist()
+    assert found.logits.shape == (len(task.training), 3)
+    assert found.wide.shape == (2, len(task.training), 3)
+
+
+def test_a_cells_label_does_not_reach_its_own_score(tokens, debug, tmp_path):
+    """Without the wide path (its tables come from the task) another label of a cell changes no score of its part."""
+    recipe = debug(wide=False, dropout=0.0)
+    task, start = _task(tokens, recipe)
+    first = cross_fitted(task, start, n_epochs=1, folder=tmp_path / "a")
+    part = parts_of(task)
+    changed, _ = _task(tokens, recipe)
+    cell = task.training[part == 0][0]
+    changed.labels = task.labels.copy()
+    changed.labels[cell] = (task.labels[cell] + 1) % 3
+    changed.training, parts = task.training, part
+    import annatac.train.crossfit as module
+
+    before, module.parts_of = module.parts_of, lambda _: parts
+    try:
+        second = cross_fitted(changed, start, n_epochs=1, folder=tmp_path / "b")
+    finally:
+        module.parts_of = before
+    same = np.isin(first.rows, task.training[part == 0])
+    np.testing.assert_array_equal(first.logits[same], second.logits[same])
+    assert not np.array_equal(first.logits[~same], second.logits[~same])
+
+
+def test_donors_stay_together(tokens, debug):
+    groups = np.repeat(list("abcd"), 30)
+    task, _ = _task(tokens, debug(), groups=groups)
+    part, own = parts_of(task), groups[task.training]
+    assert set(part) == {0, 1}
+    assert all(len(set(part[own == name])) == 1 for name in "abcd")
+
+
+def test_a_type_of_one_part_is_left_out(tokens, debug, tmp_path):
+    labels = np.zeros(120, dtype=np.int64)
+    labels[60:] = 1
+    labels[1] = 2  # the only cell of its type
+    task, start = _task(tokens, debug(), labels=labels)
+    found = cross_fitted(task, start, n_epochs=0, folder=tmp_path)
+    assert 1 not in found.rows
+    assert len(found.rows) == len(task.training) - 1
