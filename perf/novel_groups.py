@@ -2,12 +2,12 @@
 
     python perf/novel_groups.py
 
-Two or three types are left out of the reference at a time (Schep 2017: four draws of three; Granja 2019: two pairs, of
-4,000 cells); the model learns from two thirds of the other types' cells, and the query is the rest of them with all
-cells of the types left out. Groups: Leiden on the cells of these types, taken as if all of them had been called novel,
-so the figures are of the grouping alone; adjusted mutual information with the true types. Conflicts: cells of known
-types whose cluster (of all cells) has a majority for another label. The space and the resolutions were chosen here, on
-Schep; Granja only confirms. Seed 0.
+Two or three types are left out of the reference at a time (Schep 2017: four draws of three; Granja 2019: two
+pairs, of 4,000 cells); the model learns from two thirds of the other types' cells, and the query is the rest of
+them with all cells of the types left out. Groups: Leiden on the cells of these types, as if all had been called
+novel, so that the figures are of the grouping alone; adjusted mutual information with the true types. Conflicts:
+cells of known types whose cluster (of all cells) has a majority for another label. The space and the resolutions
+were chosen here, on Schep; Granja only confirms. Seed 0.
 """
 
 from __future__ import annotations
