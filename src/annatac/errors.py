@@ -56,6 +56,12 @@ class MissingDependencyError(AnnatacError, ImportError):
     """An optional package that this function needs; the message names the extra."""
 
 
+class Interrupted(AnnatacError):
+    """The user stopped it; what was finished is kept, and the message says how to go on."""
+
+    exit_code = 130
+
+
 class AnnatacWarning(UserWarning):
     """A choice that was made for the user, or a property of the data that he should know."""
 

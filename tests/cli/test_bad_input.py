@@ -335,7 +335,7 @@ def test_output_in_what_is_no_folder(refused, inputs, model, tmp_path):
     (tmp_path / "file").write_text("")
     for command in [*commands(inputs, model), ["demo"]]:
         refused("is not a folder", *command, "-o", tmp_path / "file" / "out", output="")
-    refused("it is a folder", "prepare", inputs / "query.h5ad", "-o", tmp_path, output="")
+    refused("something else than a corpus", "prepare", inputs / "query.h5ad", "-o", tmp_path, output="")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -383,7 +383,12 @@ def tiny_disk(tmp_path):
 
 def test_a_really_full_disk(refused, inputs, model, tiny_disk):
     for command in commands(inputs, model):
-        refused("disk is full", *command, "-o", tiny_disk / "out", output="")
+        output = "out.h5ad" if command[0] == "prepare" else "out"
+        refused("disk is full", *command, "-o", tiny_disk / output, output="")
+        assert list(tiny_disk.iterdir()) == []
+        if command[0] == "prepare":
+            corpus = ["-o", tiny_disk / "out", "--genome", "hg38"]
+            refused("disk is full", *command, *corpus, output="")
         assert list(tiny_disk.iterdir()) == []
 
 

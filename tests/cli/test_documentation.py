@@ -26,7 +26,7 @@ def test_a_documented_command_is_understood(run, monkeypatch, line):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERMINAL_WIDTH", "200")
     words = shlex.split(line)[1:]
-    command = words[:2] if words[0] in ("plot", "datasets", "models") else words[:1]
+    command = words[:2] if words[0] in ("corpus", "models", "plot", "datasets") else words[:1]
     shown = run(*command, "--help")
     assert shown.code == 0, f"there is no command {' '.join(command)}"
     for option in (word for word in words if word.startswith("-")):

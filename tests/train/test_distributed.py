@@ -16,14 +16,13 @@ import pytest
 import torch
 
 from annatac.corpus.streams import keyed_dropout
-from annatac.errors import ConfigError
+from annatac.errors import ConfigError, Interrupted
 from annatac.model import artifact
 from annatac.simulate import simulate_cells
 from annatac.train.checkpoint import FILE
 from annatac.train.device import choose_device
 from annatac.train.distributed import from_first, gather_arrays, rank, share, sum_over, together, world_size
 from annatac.train.finetune import FinetuneTask
-from annatac.train.loop import Interrupted
 from annatac.train.runlog import read_run_log
 
 _spec = importlib.util.spec_from_file_location("processes", Path(__file__).with_name("processes.py"))

@@ -14,12 +14,11 @@ import annatac
 from annatac import jobs
 from annatac.corpus import Corpus, CsrCells, open_for_writing
 from annatac.corpus.selection import OpenIslands, as_matrix, openness_sums
-from annatac.errors import ConfigError, DamagedFileError, InputError, ModelError
+from annatac.errors import ConfigError, DamagedFileError, InputError, Interrupted, ModelError
 from annatac.model import artifact
 from annatac.pp import peak_islands
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
-from annatac.train.loop import Interrupted
 from annatac.train.pretraining import PretrainTask
 from annatac.train.runlog import read_run_log
 from annatac.train.unlabelled import split

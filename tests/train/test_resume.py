@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import annatac
-from annatac.errors import DamagedFileError, ModelError, OutputError
+from annatac.errors import DamagedFileError, Interrupted, ModelError, OutputError
 from annatac.train.checkpoint import FILE
 from annatac.train.finetune import FinetuneTask
-from annatac.train.loop import Interrupted
 from annatac.train.pretraining import PretrainTask
 from annatac.train.runlog import read_run_log
 

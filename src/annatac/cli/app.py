@@ -12,6 +12,7 @@ from annatac.cli import (
     benchmark,
     clusters,
     conditions,
+    corpus,
     datasets,
     demo,
     elements,
@@ -91,6 +92,7 @@ app.command(rich_help_panel=_BIOLOGY)(report.report)
 app.command(rich_help_panel=_MORE)(prepare.prepare)
 app.command(rich_help_panel=_MORE)(pretrain.pretrain)
 app.command(rich_help_panel=_MORE)(simulate.simulate)
+app.add_typer(corpus.app, name="corpus", rich_help_panel=_MORE)
 app.command(rich_help_panel=_MORE)(demo.demo)
 app.add_typer(models.app, name="models", rich_help_panel=_MORE)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_MORE)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from annatac.cli import options
 from annatac.cli.terminal import say
+from annatac.errors import ConfigError
+
+CORPUS = "Corpus"
 
 
 def prepare(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Files or folders of cells.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="H5AD", help="File to write.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT", help="Files or folders of cells; of a corpus also NAME=INPUT."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="H5AD|FOLDER", help="File to write (.h5ad), or folder of a corpus."
+        ),
+    ],
     genome: options.Genome = None,
     islands: Annotated[
         options.IslandChoice,
@@ -22,7 +33,7 @@ def prepare(
         ),
     ] = options.IslandChoice.all,
     gtf: options.Genes = None,
-    bin_size: options.BinSize = 5000,
+    bin_size: options.BinSizeIfAny = None,
     assign: Annotated[
         options.AssignChoice,
         typer.Option(
@@ -51,15 +62,40 @@ def prepare(
     min_fragments: options.MinFragments = None,
     chrom_sizes: options.ChromSizes = None,
     labels: options.Labels = None,
+    universe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER|FILE",
+            help="Islands of a new corpus: those of a model, of a corpus, or an islands.tsv.gz; else all bins of the "
+            "assembly.",
+            rich_help_panel=CORPUS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Samples at once; by default as many as there are cores.", rich_help_panel=CORPUS
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Dask scheduler that runs already, such as tcp://host:8786.",
+            rich_help_panel=CORPUS,
+        ),
+    ] = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Make peak islands of any input and write them as .h5ad.
+    """Make peak islands of any input: a file of them, or a corpus to pre-train on.
 
     \b
-    Not needed before finetune or annotate, which do the same by themselves.
-    It saves time where one input is used often, and shows what annatac makes
-    of it.
+    The file is not needed before finetune or annotate, which do the same by
+    themselves: it saves time where one input is used often, and shows what
+    annatac makes of it. A corpus holds many samples on disk. Samples that it
+    has already are left out, so the same command goes on where one was
+    stopped, and adds new samples later.
 
     \b
     Examples:
@@ -67,29 +103,72 @@ def prepare(
           --barcodes outs/singlecell.csv
       annatac prepare a.h5ad b.h5ad -o both.h5ad --islands tss \\
           --gtf gencode.gtf.gz
+      annatac prepare donor1/outs donor2/outs pbmc=10k.h5 -o corpus \\
+          --genome hg38 --workers 8
     """
+    counting = {"assign": assign.value, "openness": openness.value, "blacklist": blacklist}
+    reading = {
+        "peaks": peaks,
+        "barcodes": barcodes,
+        "min_fragments": min_fragments,
+        "chrom_sizes": chrom_sizes,
+    }
+    common = {"genome": genome, "islands": islands.value, "genes": gtf, **counting, **reading}
+    if output.suffix == ".h5ad":
+        _only_for_corpora(universe=universe, workers=workers, scheduler=scheduler)
+        _to_file(inputs, output, bin_size=bin_size or 5000, labels=labels, **common)
+        return
+    if labels is not None:
+        raise ConfigError("A corpus holds no labels. Leave --labels out, or write a file (-o NAME.h5ad).")
+    _to_corpus(
+        inputs,
+        output,
+        universe=universe,
+        bin_size=bin_size,
+        workers=workers,
+        scheduler=scheduler,
+        **common,
+    )
+
+
+def _only_for_corpora(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"--{name} is for a corpus, and a name that ends in .h5ad is for one file of islands. Leave the "
+                "option out, or name a folder."
+            )
+
+
+def _to_file(inputs: list[Path], output: Path, **settings: Any) -> None:
     from annatac import jobs
     from annatac.jobs.preparing import facts
 
-    cells = jobs.prepare(
-        inputs,
-        output,
-        genome=genome,
-        islands=islands.value,
-        genes=gtf,
-        bin_size=bin_size,
-        assign=assign.value,
-        openness=openness.value,
-        blacklist=blacklist,
-        peaks=peaks,
-        barcodes=barcodes,
-        min_fragments=min_fragments,
-        chrom_sizes=chrom_sizes,
-        labels=labels,
-    )
-    found = facts(cells)
+    found = facts(jobs.prepare(inputs, output, **settings))
     say(
         f"{found['n_cells']:,} cells x {found['n_islands']:,} islands on "
         f"{found['genome'] or 'an assembly that is not stated'}, {found['median_open']:,.0f} open in the median "
         f"cell; {found['n_low_quality']:,} cells flagged as low quality.\nWritten: {output}"
+    )
+
+
+def _to_corpus(inputs: list[Path], output: Path, **settings: Any) -> None:
+    from annatac import jobs
+
+    def on_sample(name: str, outcome: Any) -> None:
+        if outcome is None:
+            say(f"{name}: in the corpus already.")
+        elif not isinstance(outcome, Exception):
+            say(
+                f"{name}: {outcome.n_cells:,} cells, {outcome.n_tokens:,} open islands, {outcome.known:.1%} of its "
+                "counts."
+            )
+
+    report = jobs.prepare_corpus(inputs, output, on_sample=on_sample, **settings)
+    manifest = report.manifest
+    say(
+        f"{len(report.added)} samples added, {len(report.skipped)} were there: {len(manifest.samples)} in all, "
+        f"{manifest.n_cells:,} cells over {manifest.n_islands:,} islands on "
+        f"{manifest.genome or 'an assembly that is not stated'}.\n"
+        f"Written: {output} (use it with `annatac pretrain {output} -o MODEL`)"
     )

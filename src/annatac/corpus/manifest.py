@@ -23,15 +23,16 @@ ISLANDS = "islands.tsv.gz"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The file or folder that a sample was read from: absolute path, bytes and time of its last change."""
+    """The file or folder that a sample was read from: absolute path, bytes, time of its last change, SHA-256."""
 
     path: str
     bytes: int
     modified: float
+    sha256: str | None = None
 
     @classmethod
-    def of(cls, path: str | Path) -> Source:
-        """Return that of a path; of a folder, what it holds counts.
+    def of(cls, path: str | Path, *, checksum: bool = False) -> Source:
+        """Return that of a path; of a folder, what it holds counts. ``checksum`` reads all of it.
 
         Raises
         ------
@@ -43,25 +44,49 @@ class Source:
             raise MissingFileError(
                 f"{path} does not exist. Check the name, and the folder it is looked for in."
             )
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        files = _files(path)
         facts = [file.stat() for file in files]
         return cls(
             path=str(path.resolve()),
             bytes=sum(fact.st_size for fact in facts),
             modified=max((fact.st_mtime for fact in facts), default=0.0),
+            sha256=_content_of(path) if checksum else None,
         )
+
+    def unchanged(self, now: Source) -> bool:
+        """Tell whether a path as it is ``now`` holds what was read: it was not touched, or its content is the same."""
+        if self.bytes != now.bytes:
+            return False
+        if (self.path, self.modified) == (now.path, now.modified):
+            return True
+        return self.sha256 is not None and self.sha256 == (now.sha256 or _content_of(Path(now.path)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One sample: its cells, its shards, and what it was read from (None for cells given in memory)."""
+    """One sample: its cells, its shards, and what it was read from (None for cells given in memory).
+
+    Attributes
+    ----------
+    known
+        Share of its counts that lie in islands of the universe.
+    n_counts
+        Sum of its islands' counts, those outside the universe included; None where it is not known.
+    counted
+        What was counted, 'peaks' or 'fragments'.
+    options
+        Options that it was read with, by name.
+    """
 
     name: str
     n_cells: int
     n_tokens: int
     shards: tuple[Shard, ...]
     source: Source | None = None
-    known: float = 1.0  # share of its counts that lie in islands of the universe
+    known: float = 1.0
+    n_counts: int | None = None
+    counted: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Sample:
@@ -125,7 +150,7 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingFileError(
                 f"{folder} is no corpus, or one that was not finished: it has no {FILE}. Make one with "
-                "`annatac.corpus.open_for_writing`."
+                "`annatac prepare INPUT... -o FOLDER`."
             ) from error
         except (OSError, ValueError) as error:
             raise DamagedFileError(f"{path} cannot be read ({error}). Copy the corpus again.") from error
@@ -186,6 +211,22 @@ def universe_id(universe: Universe) -> str:
     digest = hashlib.sha256(f"{universe.genome}\n".encode())
     digest.update("\n".join(map(str, universe.names)).encode())
     return digest.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+
+
+def _content_of(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder, that of its files' names and contents."""
+    digests = []
+    for file in _files(path):
+        with file.open("rb") as handle:
+            digests.append(hashlib.file_digest(handle, "sha256").hexdigest())
+    if not path.is_dir():
+        return digests[0]
+    names = [file.relative_to(path).as_posix() for file in _files(path)]
+    return hashlib.sha256("\n".join([*names, *digests]).encode()).hexdigest()
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import scipy.sparse as sp
 
+from annatac.corpus.lock import FILE as LOCK
 from annatac.corpus.lock import writing
 from annatac.corpus.manifest import FILE, ISLANDS, Manifest, Sample, Source, is_corpus, universe_id
 from annatac.corpus.shards import SHARD_TOKENS, Shard, cut, write_shard
@@ -27,6 +31,8 @@ def open_for_writing(
 ) -> Iterator[CorpusWriter]:
     """Yield the writer of a new corpus over ``universe``, or of one that exists; nobody else writes meanwhile.
 
+    A new corpus without a sample is not kept.
+
     Parameters
     ----------
     universe
@@ -43,6 +49,7 @@ def open_for_writing(
     """
     folder = Path(folder)
     check_folder(folder)
+    is_made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -52,10 +59,31 @@ def open_for_writing(
             manifest = Manifest.load(folder)
             if universe is not None:
                 check_same_universe(universe, manifest, folder)
-        else:
-            manifest = _begin(folder, universe, island_settings or {})
-        _sweep(folder, manifest)
-        yield CorpusWriter(folder, manifest)
+            yield from _writer(folder, manifest)
+            return
+        try:
+            yield from _writer(folder, _begin(folder, universe, island_settings or {}))
+        finally:
+            if not (is_corpus(folder) and Manifest.load(folder).samples):
+                _discard(folder, whole=is_made)
+
+
+def _writer(folder: Path, manifest: Manifest) -> Iterator[CorpusWriter]:
+    _sweep(folder, manifest)
+    writer = CorpusWriter(folder, manifest)
+    try:
+        yield writer
+    finally:
+        _sweep(folder, writer.manifest)
+
+
+def _discard(folder: Path, *, whole: bool) -> None:
+    """Remove a corpus that holds nothing; the folder too where it was made for it."""
+    shutil.rmtree(folder / SHARDS, ignore_errors=True)
+    for name in (FILE, ISLANDS, LOCK):
+        (folder / name).unlink(missing_ok=True)
+    if whole:
+        folder.rmdir()
 
 
 def check_folder(folder: Path) -> None:
@@ -70,7 +98,7 @@ def check_folder(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"{folder} is a file. A corpus is a folder: choose another name.")
-    foreign = sorted(p.name for p in folder.iterdir() if p.name not in (".lock", SHARDS, ISLANDS))
+    foreign = sorted(p.name for p in folder.iterdir() if p.name not in (LOCK, SHARDS, ISLANDS))
     foreign = [name for name in foreign if not name.startswith((f".{FILE}.", f".{ISLANDS}."))]
     if foreign:
         raise OutputError(
@@ -137,34 +165,61 @@ class CorpusWriter:
             The disk is full; the corpus stays as it was.
         """
         self._check_name(name)
-        shards: list[Shard] = []
-        stem = self._stem(name)
-        try:
-            parts: Iterable[sp.csr_matrix] = [tokens] if isinstance(tokens, sp.csr_matrix) else tokens
-            for part in parts:
-                if part.shape[1] != self.manifest.n_islands:
-                    raise InputError(
-                        f"Sample '{name}' is over another universe: {part.shape[1]:,} islands, the corpus has "
-                        f"{self.manifest.n_islands:,}. Make its tokens with the corpus's universe."
-                    )
-                for piece in cut(part, shard_tokens):
-                    file = f"{SHARDS}/{stem}-{len(shards):04d}.safetensors"
-                    shards.append(write_shard(self.folder / file, piece, file=file))
-            return self._add(Sample(name=name, source=source, known=known, **_totals(shards)))
-        except BaseException:
-            for shard in shards:
-                (self.folder / shard.file).unlink(missing_ok=True)
-            raise
+        with stage(self.folder) as place:
+            shards = write_staged(
+                place, tokens, name=name, n_islands=self.manifest.n_islands, shard_tokens=shard_tokens
+            )
+            return self.adopt(name, place, shards, source=source, known=known)
 
-    def _add(self, sample: Sample) -> Sample:
+    def adopt(self, name: str, place: Path, shards: Sequence[Shard], **facts: Any) -> Sample:
+        """Add a sample whose shards are in ``place``, as :func:`write_staged` left them; ``facts`` are the rest of it.
+
+        Raises
+        ------
+        InputError, OutputError
+            As :meth:`append`.
+        """
+        self._check_name(name)
+        stem = f"{len(self.manifest.samples):05d}-{safe_names([name])[0]}"
+        named = tuple(
+            replace(shard, file=f"{SHARDS}/{stem}-{i:04d}.safetensors") for i, shard in enumerate(shards)
+        )
+        sample = Sample(
+            name=name,
+            n_cells=sum(shard.n_cells for shard in named),
+            n_tokens=sum(shard.n_tokens for shard in named),
+            shards=named,
+            **facts,
+        )
         self._check_content(sample)
         manifest = self.manifest.with_sample(sample)
-        manifest.save(self.folder)
+        moved: list[Path] = []
+        try:
+            for shard, final in zip(shards, named, strict=True):
+                os.replace(place / shard.file, self.folder / final.file)
+                moved.append(self.folder / final.file)
+            manifest.save(self.folder)
+        except BaseException:
+            for path in moved:
+                path.unlink(missing_ok=True)
+            raise
         self.manifest = manifest
         return sample
 
-    def _stem(self, name: str) -> str:
-        return f"{len(self.manifest.samples):05d}-{safe_names([name])[0]}"
+    def sort(self, names: Sequence[str]) -> None:
+        """Put the samples ``names`` into this order, behind all others: what is the same is then numbered alike.
+
+        Raises
+        ------
+        OutputError
+            The manifest cannot be written; the corpus stays as it was.
+        """
+        place = {name: number for number, name in enumerate(names)}
+        samples = tuple(sorted(self.manifest.samples, key=lambda sample: place.get(sample.name, -1)))
+        if samples != self.manifest.samples:
+            manifest = replace(self.manifest, samples=samples)
+            manifest.save(self.folder)
+            self.manifest = manifest
 
     def _check_name(self, name: str) -> None:
         if any(sample.name == name for sample in self.manifest.samples):
@@ -182,9 +237,55 @@ class CorpusWriter:
                 )
 
 
-def _totals(shards: list[Shard]) -> dict[str, Any]:
-    return {
-        "n_cells": sum(shard.n_cells for shard in shards),
-        "n_tokens": sum(shard.n_tokens for shard in shards),
-        "shards": tuple(shards),
-    }
+@contextmanager
+def stage(folder: Path) -> Iterator[Path]:
+    """Yield a new place in a corpus for the shards of a sample that is not finished; what is left there goes.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    place = new_place(folder)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def new_place(folder: Path) -> Path:
+    """Return a new empty folder as :func:`stage` makes it; the next writer removes it, if nobody else does."""
+    try:
+        (folder / SHARDS).mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".sample-", dir=folder / SHARDS))
+    except OSError as error:
+        raise OutputError(f"Cannot write in {folder / SHARDS}: {error.strerror or error}.") from error
+
+
+def write_staged(
+    place: Path,
+    tokens: sp.csr_matrix | Iterable[sp.csr_matrix],
+    *,
+    name: str,
+    n_islands: int,
+    shard_tokens: int = SHARD_TOKENS,
+) -> list[Shard]:
+    """Write the shards of a sample into ``place`` and return them; any process may, without the corpus's lock.
+
+    Raises
+    ------
+    InputError, OutputError
+        Another universe; the disk is full.
+    """
+    shards: list[Shard] = []
+    parts: Iterable[sp.csr_matrix] = [tokens] if isinstance(tokens, sp.csr_matrix) else tokens
+    for part in parts:
+        if part.shape[1] != n_islands:
+            raise InputError(
+                f"Sample '{name}' is over another universe: {part.shape[1]:,} islands, the corpus has "
+                f"{n_islands:,}. Make its tokens with the corpus's universe."
+            )
+        for piece in cut(part, shard_tokens):
+            file = f"{len(shards):04d}.safetensors"
+            shards.append(write_shard(place / file, piece, file=file))
+    return shards

@@ -91,6 +91,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         temporary = folder / path.name
         yield temporary
+        _readable_as_usual(temporary, folder)
         os.replace(temporary, path)
     except AnnatacError:
         raise
@@ -101,6 +102,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise _explain(number, path, "") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _readable_as_usual(path: Path, folder: Path) -> None:
+    """Give a file the permissions of any new file of the user's: safetensors writes files for him alone."""
+    if path.is_file():
+        usual = folder / ".usual"
+        usual.touch()
+        path.chmod(usual.stat().st_mode)
+        usual.unlink()
 
 
 @contextmanager
@@ -124,6 +134,8 @@ def atomic_dir(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
+        for file in temporary.rglob("*"):
+            _readable_as_usual(file, folder)
         if path.exists():
             os.replace(path, folder / "replaced")
         os.replace(temporary, path)

@@ -22,7 +22,9 @@ _HOMES = {
     "evaluate": "looking",
     "finetune": "training",
     "plot": "looking",
+    "corpus_facts": "corpus_content",
     "prepare": "preparing",
+    "prepare_corpus": "corpora",
     "pretrain": "training",
     "simulate": "simulating",
 }

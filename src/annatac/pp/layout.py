@@ -126,7 +126,7 @@ def island_layout(
     if made:
         _carry(adata.var, peak_of, island_of, var, lifted=lift is not None)
     if genes is not None:
-        var[keys.GENES] = _genes_of(var, as_genes(genes), bin_size)
+        var[keys.GENES] = genes_of(var, as_genes(genes), bin_size)
     kept = np.ones(len(var), dtype=bool)
     if islands == "tss":
         kept = var[keys.GENES].to_numpy() != ""
@@ -277,8 +277,11 @@ def _carry(
     var[keys.PEAKS] = [";".join(m) if all(m) else "" for m in members]
 
 
-def _genes_of(var: pd.DataFrame, genes: pd.DataFrame, bin_size: int) -> npt.NDArray[Any]:
-    """Return the ';'-joined symbols whose start site lies in each island, '' where there is none."""
+def genes_of(var: pd.DataFrame, genes: pd.DataFrame, bin_size: int) -> npt.NDArray[Any]:
+    """Return the ';'-joined symbols whose start site lies in each island, '' where there is none.
+
+    ``var`` is indexed by names such as 'chr1:0-5000'; ``genes`` has chrom, symbol and tss.
+    """
     tss = genes["tss"].to_numpy() // bin_size * bin_size
     names = pd.Index(island_names(to_ucsc(genes["chrom"]), tss, tss + bin_size))
     table = pd.DataFrame({"at": var.index.get_indexer(names), "tss": genes["tss"], "symbol": genes["symbol"]})

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from annatac.config import OptimConfig
 from annatac.corpus.batches import Rows
-from annatac.errors import AnnatacError
+from annatac.errors import AnnatacError, Interrupted
 from annatac.train.checkpoint import FILE, Progress, load_checkpoint, save_checkpoint
 from annatac.train.distributed import (
     ProcessLost,
@@ -38,12 +38,6 @@ from annatac.train.runlog import RunLog
 
 CHECKPOINT_EVERY_S = 120.0
 ONE_SIGNAL_S = 3.0  # within that time a repeated signal is the same one: torchrun passes on what all have got
-
-
-class Interrupted(AnnatacError):
-    """Training was stopped by the user; its checkpoint is usable."""
-
-    exit_code = 130
 
 
 class BatchLoss(NamedTuple):

@@ -176,7 +176,7 @@ def _check_options(corpus: Corpus, recipe: Recipe, *, genes: object | None, bin_
             "again with that bin size, or leave the option out."
         )
     islands = manifest.island_settings.get("islands", "all")
-    if islands != recipe.islands:
+    if islands not in ("given", recipe.islands):
         raise InputError(
             f"The recipe wants islands '{recipe.islands}', the corpus {where} has '{islands}'. Write the corpus "
             f"again with `annatac prepare --islands {recipe.islands}`, or take another recipe."

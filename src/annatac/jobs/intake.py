@@ -1,0 +1,130 @@
+"""One sample -> shards in a private place of a corpus: what each worker of ``annatac prepare`` does."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from annatac import keys
+from annatac.corpus.manifest import ISLANDS, Source
+from annatac.corpus.shards import Shard
+from annatac.corpus.writer import new_place, write_staged
+from annatac.errors import AnnatacWarning, AssemblyError, InputError
+from annatac.genome.assemblies import genome_label, is_known
+from annatac.jobs.reading import check_stated_genome
+from annatac.pp.counts import column_sums
+from annatac.pp.islands import peak_islands
+from annatac.pp.reading import read
+from annatac.pp.tokens import tokenize
+from annatac.pp.universe import Universe
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """A sample to be read, and how.
+
+    Attributes
+    ----------
+    name, path
+        Of the sample.
+    source
+        What is read of it, as it was when the command began.
+    corpus, universe_id
+        Folder of the corpus, and its universe.
+    genome
+        As the user stated it, or None.
+    genes
+        Genes of the assembly, to check it by.
+    islands
+        Options of :func:`annatac.pp.peak_islands`.
+    reading
+        Options of :func:`annatac.read`.
+    """
+
+    name: str
+    path: Path
+    source: Source
+    corpus: Path
+    universe_id: str
+    genome: str | None = None
+    genes: str | Path | None = None
+    islands: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """The shards of a sample in their private place, the facts that go into the manifest, and what was warned of."""
+
+    place: Path
+    shards: tuple[Shard, ...]
+    facts: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def take_in(intake: Intake) -> Staged:
+    """Read a sample, put it into the universe's islands and write its shards.
+
+    Raises
+    ------
+    InputError, AssemblyError, OverlapError
+        The sample cannot be read, is on another assembly, has no cell or no island of the universe, or changed
+        while it was read.
+    OutputError
+        The disk is full; nothing of the sample is left.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", AnnatacWarning)
+        universe = _universe(intake.corpus, intake.universe_id)
+        adata = _read(intake, universe)
+        islands = peak_islands(adata, bin_size=universe.bin_size or 5000, **intake.islands)
+        tokens, overlap = tokenize(islands, universe)
+        if tokens.shape[0] == 0:
+            raise InputError(f"{intake.path} has no cell.")
+        source = Source.of(intake.source.path, checksum=True)
+        if (source.bytes, source.modified) != (intake.source.bytes, intake.source.modified):
+            raise InputError(f"{intake.path} was changed while it was read. Wait until it is whole.")
+    place = new_place(intake.corpus)
+    try:
+        shards = write_staged(place, tokens, name=intake.name, n_islands=len(universe))
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    facts = {
+        "source": source,
+        "known": overlap.share_of_query_counts_known,
+        "n_counts": int(np.rint(column_sums(islands.X).sum())),
+        "counted": str(islands.uns.get(keys.ISLANDS, {}).get("source", "")) or None,
+    }
+    said = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, AnnatacWarning)))
+    return Staged(place=place, shards=tuple(shards), facts=facts, warnings=said)
+
+
+def _read(intake: Intake, universe: Universe) -> AnnData:
+    adata = read(intake.path, genome=intake.genome, bin_size=universe.bin_size or 5000, **intake.reading)
+    stated = adata.uns.get(keys.GENOME)
+    if universe.genome and stated and genome_label(str(stated)) != universe.genome:
+        raise AssemblyError(
+            f"{intake.path} is on {genome_label(str(stated))}, the corpus on {universe.genome}. Map it to "
+            f"{universe.genome}, or write another corpus for it."
+        )
+    if universe.genome and not stated and is_known(universe.genome):
+        adata.uns[keys.GENOME] = universe.genome
+    check_stated_genome(adata, intake.genes)
+    return adata
+
+
+@lru_cache(maxsize=1)
+def _universe(corpus: Path, universe_id: str) -> Universe:
+    """Return the universe of a corpus, which a worker reads once for all its samples; ``universe_id`` is its key."""
+    return Universe.load(corpus / ISLANDS)
