@@ -28,6 +28,12 @@ def test_cells_for_a_query(run, inputs, outputs, bulk):
     assert cells.obs["cell_type"].value_counts().to_dict() == {"A": 30, "B": 30}
     assert cells.var_names.isin(ad.read_h5ad(inputs / "query.h5ad").var_names).all()
     assert "not real" in cells.uns["simulated"]["note"]
+    assert cells.X.indptr.dtype == cells.X.indices.dtype
+    model = outputs / "model"
+    learnt = run("finetune", out, "-o", model, "--label-key", "cell_type", "--recipe", "debug", "--epochs", 1)
+    assert learnt.code == 0, learnt.err
+    named = run("annotate", inputs / "query.h5ad", "--model", model, "-o", outputs / "named.h5ad")
+    assert named.code == 0, named.err
 
 
 def test_like_peaks_and_a_table_of_numbers(run, inputs, outputs, bulk, tmp_path):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from annatac.errors import OutputError
 from annatac.io.atomic import atomic_path
 from annatac.io.hdf5 import writing_hdf5
 
@@ -111,11 +112,15 @@ def write_parts(
     with atomic_path(out) as temporary, quiet(), writing_hdf5(temporary, new=True) as file:
         for counts, obs in parts:
             if not tables:
-                none = counts[:0].copy()
-                none.indptr = none.indptr.astype(np.int64)  # parts may add up to more than 2^31 entries
-                empty = AnnData(none, obs=obs.iloc[:0].copy(), var=var, uns=dict(uns))
+                empty = AnnData(counts[:0].copy(), obs=obs.iloc[:0].copy(), var=var, uns=dict(uns))
                 write_elem(file, "/", empty, dataset_kwargs={"compression": "lzf"})
-            sparse_dataset(file["X"]).append(counts)
+            try:
+                sparse_dataset(file["X"]).append(counts)
+            except OverflowError as error:
+                raise OutputError(
+                    f"{out} would hold more than 2,147,483,647 open peaks. Ask for fewer cells, or write several "
+                    "files with different seeds."
+                ) from error
             tables.append(obs)
         table = pd.concat(tables)
         for column, names in categories.items():

@@ -61,8 +61,8 @@ class Profiles:
         """
         if genome is not None and genome_label(genome) != self.genome:
             raise AssemblyError(
-                f"The profiles are on {self.genome}, the peaks on {genome_label(genome)}. Lift the peaks first "
-                "(`annatac prepare --chain`), or take profiles of that assembly."
+                f"The profiles are on {self.genome}, the peaks on {genome_label(genome)}. Give peaks "
+                "of that assembly, or profiles of the peaks'."
             )
         table = _standard(peaks)
         weight = carry_over(self.peaks, table)

@@ -127,7 +127,7 @@ def pretrain(
     Parameters
     ----------
     cells
-        Cells x peaks or islands, counts; or an open corpus, which is streamed: memory does not grow with it.
+        Cells x peaks or islands, counts; or an open corpus, which is streamed in blocks.
     output
         Model folder to write. Checkpoints live beside it, in ``OUTPUT.run``, until it is done.
     genes, bin_size
