@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annatac import keys
 from annatac.benchmark.method import MethodSpec, Probabilities
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class Ours:
             )
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
+        from annatac.annotate.calls import CallSettings, make_calls
+
         tokens, _ = self.model.tokens(query)
-        return self.model.predict(tokens).probabilities, list(self.model.classes)
+        calls = make_calls(self.model, tokens, self.model.predict(tokens), CallSettings())
+        return calls.obsm[keys.PROBABILITIES], list(self.model.classes)
 
 
 METHODS = {
