@@ -9,6 +9,7 @@ import pytest
 
 from annatac import keys, pl
 from annatac.errors import InputError, LabelError
+from annatac.pl.reliability_diagram import reliability_of
 from annatac.pl.trust_plots import risk_coverage_of
 
 
@@ -51,6 +52,27 @@ def test_risk_coverage_leaves_cells_without_a_truth_out(annotated):
         pl.risk_coverage(annotated, "truth")
     with pytest.raises(LabelError, match="no column 'truht'"):
         pl.risk_coverage(annotated, "truht")
+
+
+def test_reliability_by_hand():
+    confidence = np.array([0.95, 0.85, 0.95, 0.55, 1.0])
+    found = reliability_of(confidence, np.array([True, False, True, True, False]), n_bins=10)
+    assert found.n_cells.tolist() == [1, 1, 3]
+    np.testing.assert_allclose(found.confidence, [0.55, 0.85, 2.9 / 3])
+    np.testing.assert_allclose(found.accuracy, [1, 0, 2 / 3])
+    assert found.error == pytest.approx((0.45 + 0.85 + 3 * (2.9 / 3 - 2 / 3)) / 5)
+    # one cell of confidence 0.55 may be right or wrong; three of 0.967 are all right in 90 % of cases, two in 9.4 %
+    np.testing.assert_allclose(found.low, [0, 0, 2 / 3])
+    np.testing.assert_allclose(found.high, [1, 1, 1])
+
+
+def test_reliability_leaves_cells_without_a_truth_out(annotated):
+    ax = pl.reliability(annotated, "truth")
+    assert "4 cells" in ax.get_legend().get_texts()[-1].get_text()
+    assert pl.reliability(annotated, "truth", ax=ax) is ax
+    annotated.obs["truth"] = None
+    with pytest.raises(LabelError, match="No cell has a true type"):
+        pl.reliability(annotated, "truth")
 
 
 def test_novelty_counts_cells_and_draws_the_threshold(annotated):

@@ -12,7 +12,7 @@ from annatac.cli.terminal import say
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Draw annotated cells: umap, confusion, sankey, novelty, risk-coverage, training.",
+    help="Draw annotated cells: umap, confusion, sankey, novelty, risk-coverage, reliability, training.",
     rich_markup_mode="rich",
 )
 
@@ -134,6 +134,17 @@ def risk_coverage(annotated: Annotated_, output: Figure, truth: Truth, debug: op
       annatac plot risk-coverage out.h5ad -o risk.png --truth cell_type
     """
     _draw("risk-coverage", annotated, output, truth=truth)
+
+
+@app.command()
+def reliability(annotated: Annotated_, output: Figure, truth: Truth, debug: options.Debug = False) -> None:
+    """Draw how often calls are right against the confidence in them.
+
+    \b
+    Example:
+      annatac plot reliability out.h5ad -o reliability.png --truth cell_type
+    """
+    _draw("reliability", annotated, output, truth=truth)
 
 
 @app.command()

@@ -16,8 +16,8 @@ from annatac.pl.canvas import check_picture
 if TYPE_CHECKING:
     from annatac.benchmark.evaluate import Evaluation
 
-PLOTS = ("umap", "confusion", "sankey", "novelty", "risk-coverage", "training")
-_NEED_TRUTH = ("confusion", "sankey", "risk-coverage")
+PLOTS = ("umap", "confusion", "sankey", "novelty", "risk-coverage", "reliability", "training")
+_NEED_TRUTH = ("confusion", "sankey", "risk-coverage", "reliability")
 
 
 def evaluate(
@@ -112,7 +112,7 @@ def plot(
     ----------
     kind
         'umap' (``truth`` adds a panel; ``color`` draws one column of obs alone), 'confusion' or 'sankey' (both
-        need ``truth``), 'novelty', 'risk-coverage' (needs ``truth``), 'training'.
+        need ``truth``), 'novelty', 'risk-coverage' and 'reliability' (need ``truth``), 'training'.
     output
         PNG, PDF or SVG by its ending.
     """
@@ -135,7 +135,12 @@ def plot(
     if kind == "novelty":
         return pl.save(pl.novelty(adata), output)
     assert truth is not None
-    draw = {"confusion": pl.confusion_matrix, "sankey": pl.sankey, "risk-coverage": pl.risk_coverage}[kind]
+    draw = {
+        "confusion": pl.confusion_matrix,
+        "sankey": pl.sankey,
+        "risk-coverage": pl.risk_coverage,
+        "reliability": pl.reliability,
+    }[kind]
     return pl.save(draw(adata, truth), output)
 
 

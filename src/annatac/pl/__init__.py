@@ -16,6 +16,7 @@ from annatac.pl.marker_heatmap import marker_heatmap
 from annatac.pl.motif_dots import motif_enrichment
 from annatac.pl.motif_ridges import motif_ridge
 from annatac.pl.palette import type_colors
+from annatac.pl.reliability_diagram import reliability
 from annatac.pl.sequence_logo import motif_logo
 from annatac.pl.training import training_curves, training_panels
 from annatac.pl.trajectory_heatmaps import trajectory_heatmap, trajectory_pairs
@@ -35,6 +36,7 @@ __all__ = [
     "motif_logo",
     "motif_ridge",
     "novelty",
+    "reliability",
     "risk_coverage",
     "sankey",
     "save",
