@@ -149,26 +149,43 @@ class Recipe:
         ConfigError
             No such recipe, not YAML, an unknown key (the nearest one is named) or a bad value.
         """
-        import yaml
-
         if isinstance(name_or_path, Recipe):
             return name_or_path
-        path = RECIPES / f"{name_or_path}.yaml"
-        if not path.is_file():
-            path = Path(name_or_path)
-        if not path.is_file():
-            known = recipe_names()
-            raise ConfigError(
-                f"No recipe '{name_or_path}': shipped ones are {', '.join(known)}; a path to a YAML file of "
-                f"your own also works.{nearest(str(name_or_path), known)}"
-            )
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not a YAML file: {error}") from error
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path} must hold keys and values, found a {type(content).__name__}.")
+        path, content = read_yaml(name_or_path, RECIPES, "recipe")
         return from_dict(cls, {"name": path.stem, **content}, where=str(path))
+
+
+def read_yaml(name_or_path: str | Path, folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
+    """Return path and content of a YAML file that ships in ``folder``, by name, or of a user's own, by path.
+
+    Raises
+    ------
+    ConfigError
+        No such file (the nearest shipped one is named), not YAML, or no mapping.
+    """
+    import yaml
+
+    path = folder / f"{name_or_path}.yaml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        known = yaml_names(folder)
+        raise ConfigError(
+            f"No {kind} '{name_or_path}': shipped ones are {', '.join(known)}; a path to a YAML file of your own "
+            f"also works.{nearest(str(name_or_path), known)}"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, found a {type(content).__name__}.")
+    return path, content
+
+
+def yaml_names(folder: Path) -> list[str]:
+    """Return the names of the YAML files that ship in a folder."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def check_seed(seed: int) -> None:
@@ -185,7 +202,7 @@ def check_seed(seed: int) -> None:
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that ship with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    return yaml_names(RECIPES)
 
 
 def from_dict(cls: type[Any], content: dict[str, Any], *, where: str) -> Any:

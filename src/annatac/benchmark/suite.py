@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from annatac.benchmark.method import method
-from annatac.config import check_seed, from_dict
+from annatac.config import check_seed, from_dict, read_yaml, yaml_names
 from annatac.errors import ConfigError, nearest
 
 SUITES = Path(__file__).parent / "suites"
@@ -153,25 +153,9 @@ class Suite:
         ConfigError
             No such suite, not YAML, an unknown key (the nearest one is named) or a bad value.
         """
-        import yaml
-
         if isinstance(name_or_path, Suite):
             return name_or_path
-        path = SUITES / f"{name_or_path}.yaml"
-        if not path.is_file():
-            path = Path(name_or_path)
-        if not path.is_file():
-            known = suite_names()
-            raise ConfigError(
-                f"No suite '{name_or_path}': shipped ones are {', '.join(known)}; a path to a YAML file of your "
-                f"own also works.{nearest(str(name_or_path), known)}"
-            )
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not a YAML file: {error}") from error
-        if not isinstance(content, dict):
-            raise ConfigError(f"{path} must hold keys and values, found a {type(content).__name__}.")
+        path, content = read_yaml(name_or_path, SUITES, "suite")
         missing = [key for key in ("methods", "sets") if key not in content]
         if missing:
             raise ConfigError(f"{path} lacks {' and '.join(missing)}.")
@@ -180,7 +164,7 @@ class Suite:
 
 def suite_names() -> list[str]:
     """Return the names of the suites that ship with the package."""
-    return sorted(path.stem for path in SUITES.glob("*.yaml"))
+    return yaml_names(SUITES)
 
 
 def _check_name(name: str, what: str) -> None:

@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from annatac import keys
-from annatac.benchmark.evaluate import forced_choices
-from annatac.errors import LabelError
 from annatac.pl.canvas import axes_or_new
 from annatac.pl.palette import COLORS
+from annatac.pl.trust_plots import answers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,12 +71,7 @@ def reliability(adata: AnnData, truth_key: str, *, n_bins: int = 10, ax: Axes | 
     InputError, LabelError
         The cells are not annotated; no such column, no cell with a true type.
     """
-    truth, forced = forced_choices(adata, truth_key)
-    labelled = truth != ""
-    if not labelled.any():
-        raise LabelError(f"No cell has a true type: all of obs['{truth_key}'] is missing.")
-    confidence = adata.obs[keys.CONFIDENCE].to_numpy(dtype=float)[labelled]
-    found = reliability_of(confidence, (truth == forced)[labelled], n_bins=n_bins)
+    found = reliability_of(*answers(adata, truth_key), n_bins=n_bins)
     ax = axes_or_new(ax, 4.2, 3.8)
     ax.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":", label="perfectly calibrated")
     ax.vlines(

@@ -120,6 +120,22 @@ def risk_coverage_of(confidence: npt.NDArray[np.floating], is_right: npt.NDArray
     return RiskCoverage(n / len(n), risk, np.maximum(n - is_right.sum(), 0) / n)
 
 
+def answers(adata: AnnData, truth_key: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the confidence of every cell with a true type, and whether its best known type is that.
+
+    Raises
+    ------
+    InputError, LabelError
+        The cells are not annotated; no such column, no cell with a true type.
+    """
+    truth, forced = forced_choices(adata, truth_key)
+    labelled = truth != ""
+    if not labelled.any():
+        raise LabelError(f"No cell has a true type: all of obs['{truth_key}'] is missing.")
+    confidence = adata.obs[keys.CONFIDENCE].to_numpy(dtype=np.float64)
+    return confidence[labelled], (truth == forced)[labelled]
+
+
 def risk_coverage(adata: AnnData, truth_key: str, *, ax: Axes | None = None) -> Axes:
     """Draw the error rate among the surest cells against how many of them are answered.
 
@@ -138,12 +154,7 @@ def risk_coverage(adata: AnnData, truth_key: str, *, ax: Axes | None = None) -> 
     InputError, LabelError
         The cells are not annotated; no such column, no cell with a true type.
     """
-    truth, forced = forced_choices(adata, truth_key)
-    labelled = truth != ""
-    if not labelled.any():
-        raise LabelError(f"No cell has a true type: all of obs['{truth_key}'] is missing.")
-    confidence = adata.obs[keys.CONFIDENCE].to_numpy(dtype=float)
-    curve = risk_coverage_of(confidence[labelled], (truth == forced)[labelled])
+    curve = risk_coverage_of(*answers(adata, truth_key))
     ax = axes_or_new(ax, 4.4, 3.4)
     ax.plot(
         curve.coverage,
