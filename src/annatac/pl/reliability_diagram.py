@@ -91,7 +91,8 @@ def reliability(adata: AnnData, truth_key: str, *, n_bins: int = 10, ax: Axes | 
         zorder=3,
         label=f"{found.n_cells.sum():,} cells, error {found.error:.3f}",
     )
-    ax.set(xlim=(0, 1.03), ylim=(0, 1.05), xlabel="confidence", ylabel="share of right calls")
+    ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.03), xlabel="confidence", ylabel="share of right calls")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8, loc="upper left", markerscale=0.5)
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1)}  # bars and dots may lie anywhere inside
+    ax.legend(frameon=False, fontsize=8, markerscale=0.5, **above)
     return ax
