@@ -93,6 +93,6 @@ def reliability(adata: AnnData, truth_key: str, *, n_bins: int = 10, ax: Axes | 
     )
     ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.03), xlabel="confidence", ylabel="share of right calls")
     ax.spines[["top", "right"]].set_visible(False)
-    above = {"loc": "lower left", "bbox_to_anchor": (0, 1)}  # bars and dots may lie anywhere inside
-    ax.legend(frameon=False, fontsize=8, markerscale=0.5, **above)
+    # above the axes: bars and dots may lie anywhere inside
+    ax.legend(frameon=False, fontsize=8, markerscale=0.5, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
