@@ -27,6 +27,7 @@ import annatac
 from annatac import keys
 from annatac.benchmark import sets
 from annatac.benchmark.methods.annatac_recipes import Ours
+from annatac.benchmark.metrics import calibration_error
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = {
@@ -38,11 +39,9 @@ NAMES = {
 RATES = (0.05, 0.10)
 
 
-def error(confidence: np.ndarray, hit: np.ndarray, n_bins: int = 15) -> float:
-    """Return the expected calibration error: mean |accuracy - confidence| over bins, weighted by their cells."""
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    gap = np.bincount(bins, hit - confidence, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(hit))
+def error(confidence: np.ndarray, hit: np.ndarray) -> float:
+    """Return the expected calibration error of answers that are right (1) or wrong (0)."""
+    return calibration_error(hit, np.ones_like(hit), confidence)
 
 
 def excess(confidence: np.ndarray, hit: np.ndarray, random: np.random.Generator, n: int = 200) -> float:

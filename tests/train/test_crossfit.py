@@ -34,7 +34,7 @@ def test_every_training_cell_and_no_other_is_scored(tokens, debug, tmp_path):
     assert found.wide.shape == (2, len(task.training), 3)
 
 
-def test_a_cells_label_does_not_reach_its_own_score(tokens, debug, tmp_path):
+def test_a_cells_label_does_not_reach_its_own_score(tokens, debug, tmp_path, monkeypatch):
     """Without the wide path (its tables come from the task) another label of a cell changes no score of its part."""
     recipe = debug(wide=False, dropout=0.0)
     task, start = _task(tokens, recipe)
@@ -45,13 +45,8 @@ def test_a_cells_label_does_not_reach_its_own_score(tokens, debug, tmp_path):
     changed.labels = task.labels.copy()
     changed.labels[cell] = (task.labels[cell] + 1) % 3
     changed.training, parts = task.training, part
-    import annatac.train.crossfit as module
-
-    before, module.parts_of = module.parts_of, lambda _: parts
-    try:
-        second = cross_fitted(changed, start, n_epochs=1, folder=tmp_path / "b")
-    finally:
-        module.parts_of = before
+    monkeypatch.setattr("annatac.train.crossfit.parts_of", lambda _: parts)
+    second = cross_fitted(changed, start, n_epochs=1, folder=tmp_path / "b")
     same = np.isin(first.rows, task.training[part == 0])
     np.testing.assert_array_equal(first.logits[same], second.logits[same])
     assert not np.array_equal(first.logits[~same], second.logits[~same])

@@ -12,10 +12,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from annatac import keys
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.annotate.lifting import Lifting
-from annatac.annotate.query import QueryTokens
+from annatac.annotate.query import QueryTokens, to_islands_of
 from annatac.annotate.trust import Trust
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import ModelError
@@ -180,11 +179,10 @@ class Annotator:
 
     def _islands(self, adata: AnnData, lift: Lift | None = None) -> AnnData:
         """Return a query's islands on the model's assembly; peaks that the model never saw are left out."""
-        universe = self.artifact.universe
-        lift = lift or self.lifting.to(universe, adata.uns.get(keys.GENOME))
-        in_islands = keys.ISLANDS in adata.uns or not universe.has_coordinates
-        within = None if in_islands else universe.member_peaks()
-        return peak_islands(adata, within=within, lift=lift, **self.artifact.island_settings)
+        options = to_islands_of(self.artifact.universe, adata, self.lifting)
+        if lift is not None:
+            options["lift"] = lift
+        return peak_islands(adata, **options, **self.artifact.island_settings)
 
     def query(self, adata: AnnData) -> QueryTokens:
         """Return a query's cells, checked, as tokens of this model that are made when they are asked for.
@@ -227,13 +225,11 @@ class Annotator:
         embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
-        # the place's score, where there is one, is the network's own business
-        whole = network.wide is not None and network.wide.n_scores == 2
         with torch.inference_mode():
             for rows in in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size):
                 batch = collate(tokens, rows).to(where)
                 wide = None if network.wide is None else network.wide.scores(batch)
-                output = network(batch, wide if whole else None)
+                output = network(batch, wide)
                 logits[rows] = output.logits_BC.float().cpu().numpy()
                 probabilities[rows] = output.logits_BC.float().softmax(1).cpu().numpy()
                 decision[rows] = (logits[rows] if wide is None else wide[0].cpu().numpy()).max(1)

@@ -27,6 +27,19 @@ if TYPE_CHECKING:
 _ROWS = 1_000  # cells whose counts are held at once
 
 
+def to_islands_of(universe: Universe, adata: AnnData, lifting: Lifting) -> dict[str, Any]:
+    """Return how a query's features become islands of a model: options of :func:`annatac.pp.peak_islands`.
+
+    The query is lifted where it is on another assembly, and of its peaks those count that overlap one of the
+    reference's.
+    """
+    in_islands = keys.ISLANDS in adata.uns or not universe.has_coordinates
+    return {
+        "within": None if in_islands else universe.member_peaks(),
+        "lift": lifting.to(universe, adata.uns.get(keys.GENOME)),
+    }
+
+
 class QueryTokens:
     """The cells of a query as tokens of a model, checked as a whole and made when they are asked for.
 
@@ -79,9 +92,8 @@ class QueryTokens:
         made, names = adata.uns.get(keys.ISLANDS, {}), adata.var_names
         n_counts = validate_counts(adata)
         if universe.has_coordinates:
-            within = None if keys.ISLANDS in adata.uns else universe.member_peaks()
-            lift = lifting.to(universe, adata.uns.get(keys.GENOME))
-            self._layout = island_layout(adata, n_counts, within=within, lift=lift, **island_settings)
+            options = to_islands_of(universe, adata, lifting)
+            self._layout = island_layout(adata, n_counts, **options, **island_settings)
             made, names = self._layout.parameters, self._layout.var.index
         self._target = universe.index_of(names)
         openness, n_open, (n_all, n_known) = self._sums(len(names))

@@ -53,14 +53,14 @@ class WidePath(nn.Module):
 
         ``scores`` (S, B, C) replaces the paths' own scores: in training they come from tables that were fitted
         without the cell (cross-fitting), else the path would look better than it is. ``vectors_BNR``, the position
-        vectors of the batch's islands, are needed where there are three scores and none is given.
+        vectors of the batch's islands, are needed where there are three scores and the third is not given.
         """
         if scores is None:
             scores = self.scores(batch)
-            if self.n_scores == 3:
-                assert vectors_BNR is not None
-                place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
-                scores = torch.cat([scores, place[None]])
+        if len(scores) < self.n_scores:
+            assert vectors_BNR is not None
+            place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
+            scores = torch.cat([scores, place[None]])
         return torch.einsum("sbc,bs->bc", scores, self.trust(batch)) + self.offset
 
     def scores(self, batch: TokenBatch) -> Tensor:
