@@ -68,7 +68,7 @@ class Evaluation:
     def __rich__(self) -> Group:
         from annatac.benchmark.tables import evaluation_tables
 
-        return evaluation_tables(self)
+        return evaluation_tables(self.summary, self.per_type, self.by)
 
 
 def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evaluation:

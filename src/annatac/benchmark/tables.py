@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich import box
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from annatac.benchmark.evaluate import Evaluation
 
 _SUMMARY = {
     "accuracy": "accuracy",
@@ -35,17 +31,20 @@ _SUMMARY = {
 }
 
 
-def evaluation_tables(evaluation: Evaluation) -> Group:
-    """Return the tables to print: summary, cell types, types unknown to the model, groups."""
-    known = evaluation.per_type[evaluation.per_type["known"]]
-    unknown = evaluation.per_type[~evaluation.per_type["known"]]
-    parts: list[Text | Table] = [Text(_title(evaluation.summary), style="italic"), _summary(evaluation)]
+def evaluation_tables(summary: dict[str, float], per_type: pd.DataFrame, by: pd.DataFrame | None) -> Group:
+    """Return the tables to print: summary, cell types, types unknown to the model, groups.
+
+    The arguments are those of :class:`annatac.benchmark.Evaluation`.
+    """
+    known = per_type[per_type["known"]]
+    unknown = per_type[~per_type["known"]]
+    parts: list[Text | Table] = [Text(_title(summary), style="italic"), _summary(summary)]
     columns = ["n", "precision", "recall", "f1", "share_novel"]
     parts.append(_table("By cell type (forced choice)", known[columns], "cell type"))
     if len(unknown):
         columns = ["n", "share_novel", "most_often"]
         parts.append(_table("Types that the model does not know", unknown[columns], "cell type"))
-    if evaluation.by is not None:
+    if by is not None:
         columns = [
             "n_evaluated",
             "accuracy",
@@ -54,8 +53,8 @@ def evaluation_tables(evaluation: Evaluation) -> Group:
             "accuracy_accepted",
             "share_rejected",
         ]
-        key = str(evaluation.by.index.name)
-        parts.append(_table(f"By {key}", evaluation.by[columns], key))
+        key = str(by.index.name)
+        parts.append(_table(f"By {key}", by[columns], key))
     return Group(*parts)
 
 
@@ -69,8 +68,7 @@ def _title(summary: dict[str, float]) -> str:
     return title
 
 
-def _summary(evaluation: Evaluation) -> Table:
-    summary = evaluation.summary
+def _summary(summary: dict[str, float]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_header=False)
     table.add_column()
     table.add_column(justify="right")

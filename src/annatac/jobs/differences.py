@@ -86,11 +86,25 @@ def conditions(
     from annatac import pl, tl
 
     adata, by = read_one(path), groupby or keys.LABEL
-    asked = {"condition_key": condition_key, "sample_key": sample_key, "block_key": block_key}
     if cell_type is None:
-        table = tl.composition(adata, by, conditions=compare, **asked)
+        table = tl.composition(
+            adata,
+            by,
+            condition_key=condition_key,
+            sample_key=sample_key,
+            conditions=compare,
+            block_key=block_key,
+        )
     else:
-        table = tl.differential(adata, cell_type, groupby=by, conditions=compare, **asked)
+        table = tl.differential(
+            adata,
+            cell_type,
+            groupby=by,
+            condition_key=condition_key,
+            sample_key=sample_key,
+            conditions=compare,
+            block_key=block_key,
+        )
     with atomic_path(output) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     if plot is not None and cell_type is None:

@@ -1,16 +1,5 @@
 """Training: masked pre-training and fine-tuning on one loop."""
 
-from __future__ import annotations
+import lazy_loader
 
-from importlib import import_module
-from typing import Any
-
-_FUNCTIONS = {"pretrain": "annatac.train.pretraining"}
-
-__all__ = ["pretrain"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FUNCTIONS:
-        return getattr(import_module(_FUNCTIONS[name]), name)
-    raise AttributeError(f"module 'annatac.train' has no attribute '{name}'")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

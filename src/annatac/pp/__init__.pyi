@@ -1,0 +1,15 @@
+from .assembly import check_genome as check_genome
+from .assembly import check_profile as check_profile
+from .gene_activity import gene_scores as gene_scores
+from .islands import peak_islands as peak_islands
+from .quality import qc as qc
+from .reading import read as read
+from .splits import group_split as group_split
+from .splits import stratified_split as stratified_split
+from .tokens import N_CLASSES as N_CLASSES
+from .tokens import Overlap as Overlap
+from .tokens import openness_classes as openness_classes
+from .tokens import tokenize as tokenize
+from .universe import Universe as Universe
+from .validate import validate_counts as validate_counts
+from .validate import validate_labels as validate_labels

@@ -1,0 +1,1 @@
+from .pretraining import pretrain as pretrain
