@@ -145,12 +145,6 @@ def test_two_processes_and_one_that_is_killed(corpus, tmp_path):
     np.testing.assert_allclose(together, figures(tmp_path / "killed"), rtol=0, atol=1e-5)
 
 
-def test_the_svd_of_many_cells_is_that_of_a_sample(corpus, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("annatac.train.positions.SVD_TOKENS", 2000)
-    model = annatac.pretrain(Corpus.open(corpus), output=tmp_path / "model", recipe=recipe)
-    assert np.isfinite(artifact.load(model).network.encoder.table.vectors.numpy()).all()
-
-
 def test_several_corpora_are_one(corpus, recipe, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     whole = Corpus.open(corpus)

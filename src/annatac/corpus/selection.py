@@ -19,7 +19,7 @@ def openness_sums(cells: Cells) -> npt.NDArray[np.int64]:
     0 says that the island is open in no cell.
     """
     total = np.zeros(cells.n_islands, dtype=np.int64)
-    for rows in _runs(cells.n_open):
+    for rows in runs(cells.n_open):
         islands, classes, _ = cells.flat(rows)
         # the weighted sums are whole numbers far below 2**53: exact in float64
         total += np.bincount(islands, weights=classes, minlength=cells.n_islands).astype(np.int64)
@@ -33,8 +33,8 @@ def as_matrix(cells: Cells, rows: Rows) -> sp.csr_matrix:
     return sp.csr_matrix((classes, islands, indptr), shape=(len(rows), cells.n_islands))
 
 
-def _runs(n_open: npt.NDArray[np.integer]) -> list[Rows]:
-    """Return all cells in order, about ``_AT_ONCE`` open islands together."""
+def runs(n_open: npt.NDArray[np.integer]) -> list[Rows]:
+    """Return all cells in order, some at a time: what is read together holds about four million open islands."""
     part = np.cumsum(n_open, dtype=np.int64) // _AT_ONCE
     return [run for run in np.split(np.arange(len(n_open)), np.flatnonzero(np.diff(part)) + 1) if len(run)]
 

@@ -5,30 +5,29 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
 
-from annatac.corpus.cells import Cells
-from annatac.corpus.selection import as_matrix
-from annatac.train.distributed import from_first
-
-SVD_TOKENS = 2**25  # open islands that the SVD is taken of at the most: about 0.5 GB of memory
+Floats = npt.NDArray[np.float32]
 
 
-def inverse_document_frequency(tokens: sp.csr_matrix) -> npt.NDArray[np.float32]:
+def idf_of(n_open: npt.NDArray[np.integer], n_cells: int) -> Floats:
+    """Return the inverse document frequency, (L,) float32, from the number of cells in which each island is open."""
+    return np.log(1 + n_cells / (1 + n_open)).astype(np.float32)
+
+
+def inverse_document_frequency(tokens: sp.csr_matrix) -> Floats:
     """Return log(1 + cells / (1 + cells with the island open)), (L,) float32."""
-    n_open = np.bincount(tokens.indices, minlength=tokens.shape[1])
-    return np.log(1 + tokens.shape[0] / (1 + n_open)).astype(np.float32)
+    return idf_of(np.bincount(tokens.indices, minlength=tokens.shape[1]), tokens.shape[0])
 
 
-def tf_idf(tokens: sp.csr_matrix, idf: npt.NDArray[np.float32]) -> sp.csr_matrix:
+def tf_idf(tokens: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
     """Return binary tokens times idf, rows of unit length, float32 CSR."""
     weighted = sp.csr_matrix((idf[tokens.indices], tokens.indices, tokens.indptr), shape=tokens.shape)
     return normalize(weighted, copy=False)
 
 
-def svd_positions(tokens: sp.csr_matrix, n_dimensions: int, seed: int) -> npt.NDArray[np.float32]:
+def svd_positions(tokens: sp.csr_matrix, n_dimensions: int, seed: int) -> Floats:
     """Return the island vectors (L, n_dimensions), float32: right singular vectors of the TF-IDF matrix.
 
     Scaled to a root mean square of one an entry. Where there are fewer cells or islands than
@@ -38,36 +37,26 @@ def svd_positions(tokens: sp.csr_matrix, n_dimensions: int, seed: int) -> npt.ND
     -----
     The paper takes the SVD of the pre-training matrix without naming a weighting; TF-IDF is ours.
     """
-    n_cells, n_islands = tokens.shape
-    vectors = np.zeros((n_islands, n_dimensions), dtype=np.float32)
-    rank = min(n_dimensions, n_cells, n_islands)
     weighted = tf_idf(tokens, inverse_document_frequency(tokens))
-    _, _, components = randomized_svd(weighted, rank, n_iter=4, random_state=seed)
-    vectors[:, :rank] = components.T * np.sqrt(n_islands)
-    return vectors
+    return scaled(leading_vectors(weighted, n_dimensions, seed), n_dimensions)
 
 
-def island_positions(cells: Cells, n_dimensions: int, seed: int) -> npt.NDArray[np.float32]:
-    """Return the island vectors (n_islands, n_dimensions) of cells in memory or on disk, see :func:`svd_positions`.
+def leading_vectors(weighted: sp.csr_matrix, n_vectors: int, seed: int) -> Floats:
+    """Return the first right singular vectors of a matrix in memory, (L, n_vectors), or as many as there are."""
+    _, _, components = randomized_svd(weighted, min(n_vectors, *weighted.shape), n_iter=4, random_state=seed)
+    return np.ascontiguousarray(components.T, dtype=np.float32)
 
-    Where the cells have more than ``SVD_TOKENS`` open islands, the SVD is taken of a random sample of them.
-    Of several processes the first one computes it.
-    """
 
-    def compute() -> dict[str, torch.Tensor]:
-        rows = np.arange(cells.n_cells)
-        n_tokens = int(cells.n_open.sum(dtype=np.int64))
-        if n_tokens > SVD_TOKENS:
-            n_sampled = max(1, cells.n_cells * SVD_TOKENS // n_tokens)
-            rows = np.sort(np.random.default_rng([seed, 0x5BD]).permutation(rows)[:n_sampled])
-        return {"vectors": torch.from_numpy(svd_positions(as_matrix(cells, rows), n_dimensions, seed))}
-
-    return from_first(compute)["vectors"].numpy()
+def scaled(vectors: Floats, n_dimensions: int) -> Floats:
+    """Return unit vectors (L, up to n_dimensions) with a root mean square of one, the missing columns zero."""
+    found = np.zeros((len(vectors), n_dimensions), dtype=np.float32)
+    found[:, : vectors.shape[1]] = vectors * np.sqrt(len(vectors))
+    return found
 
 
 def profile_positions(
     levels: npt.NDArray[np.floating], groups: npt.NDArray[np.generic], n_dimensions: int
-) -> npt.NDArray[np.float32]:
+) -> Floats:
     """Return the island vectors (L, n_dimensions), float32, of bulk profiles: SVD of their log-ratios.
 
     Parameters

@@ -26,7 +26,7 @@ from annatac.train.loop import BatchLoss, run
 from annatac.train.objectives import OBJECTIVES, Setting
 from annatac.train.objectives.terms import VALIDATION, popularity
 from annatac.train.output import run_folder
-from annatac.train.positions import island_positions
+from annatac.train.streamed_positions import island_positions
 from annatac.train.unlabelled import from_corpus, from_matrix, profile_vectors, split
 
 if TYPE_CHECKING:
