@@ -32,7 +32,15 @@ def test_help_is_fast_and_loads_nothing_heavy():
 
 
 COMMANDS = ("prepare", "pretrain", "finetune", "annotate", "evaluate", "embed", "demo", "datasets", "plot")
-KINDS = ("plot umap", "plot confusion", "plot sankey", "plot training", "datasets list", "datasets path")
+KINDS = (
+    "plot umap",
+    "plot confusion",
+    "plot sankey",
+    "plot training",
+    "plot learning",
+    "datasets list",
+    "datasets path",
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, *KINDS])

@@ -12,7 +12,7 @@ from annatac.cli.terminal import say
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Draw annotated cells: umap, confusion, sankey, novelty, risk-coverage, reliability, training.",
+    help="Draw annotated cells: umap, confusion, sankey, novelty, risk-coverage, reliability, training, learning.",
     rich_markup_mode="rich",
 )
 
@@ -160,6 +160,31 @@ def training(
       annatac plot training model -o training.png
     """
     _draw("training", run, output)
+
+
+@app.command()
+def learning(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL MODEL...", help="Model folders, or run logs (run.jsonl).")
+    ],
+    output: Figure,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="WORDS", help="Name of a line, once a model, in order.")
+    ] = None,
+    debug: options.Debug = False,
+) -> None:
+    """Draw accuracy, macro-F1 and loss by epoch of models fine-tuned on the same cells, with and without a base.
+
+    \b
+    Examples:
+      annatac finetune cells.h5ad -o plain --label-key cell_type
+      annatac finetune cells.h5ad -o based --label-key cell_type \\
+          --base human-base
+      annatac plot learning plain based -o learning.png
+    """
+    from annatac import jobs
+
+    say(f"Written: {jobs.plot_learning(models, output, names=name or [])}")
 
 
 def _draw(

@@ -13,6 +13,7 @@ from .fragments import tracks as tracks
 from .looking import embed as embed
 from .looking import evaluate as evaluate
 from .looking import plot as plot
+from .looking import plot_learning as plot_learning
 from .ordering import trajectory as trajectory
 from .preparing import prepare as prepare
 from .sequence_motifs import motifs as motifs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,15 @@ def plot(
         "reliability": pl.reliability,
     }[kind]
     return pl.save(draw(adata, truth), output)
+
+
+def plot_learning(models: Sequence[str | Path], output: str | Path, *, names: Sequence[str] = ()) -> Path:
+    """Draw how several fine-tunings went beside each other, see :func:`annatac.pl.learning_curves`."""
+    check_writable(output)
+    check_picture(output)
+    from annatac import pl
+
+    return pl.save(pl.learning_curves(models, names=names or None)[0], output)
 
 
 def write_json(content: object, path: str | Path) -> None:

@@ -12,6 +12,7 @@ from annatac.pl.embedding import umap, umap_panels
 from annatac.pl.flow import sankey
 from annatac.pl.footprint_plot import footprint
 from annatac.pl.fragment_plots import fragment_sizes, tss_profile
+from annatac.pl.learning import learning_curves
 from annatac.pl.marker_heatmap import marker_heatmap
 from annatac.pl.motif_dots import motif_enrichment
 from annatac.pl.motif_ridges import motif_ridge
@@ -31,6 +32,7 @@ __all__ = [
     "elements",
     "footprint",
     "fragment_sizes",
+    "learning_curves",
     "marker_heatmap",
     "motif_enrichment",
     "motif_logo",

@@ -110,7 +110,7 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
 
     A run that was resumed writes an epoch again; what it wrote last counts. A last line that is cut off
     (the run is still writing it) is left out. ``attrs['best_epoch']`` is the epoch that a finished run kept,
-    from 1 (0: the weights that it started with).
+    from 1 (0: the weights that it started with); ``attrs['start']`` the figures of these, where the log has them.
     """
     path = Path(log) / "run.jsonl" if Path(log).is_dir() else Path(log)
     if not path.is_file():
@@ -118,6 +118,7 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     lines = path.read_text(encoding="utf-8").splitlines()
     records: list[dict[str, Any]] = []
     kept: dict[Any, int] = {}
+    started: dict[Any, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -133,6 +134,8 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
             records.append(record)
         elif isinstance(record, dict) and record.get("event") == "end" and "best_epoch" in record:
             kept[record.get("phase")] = int(record["best_epoch"]) + 1
+        elif isinstance(record, dict) and record.get("event") == "start":
+            started[record.get("phase")] = record
     found = list(dict.fromkeys(record.get("phase") for record in records))
     wanted = phase or (found[-1] if found else None)
     records = [record for record in records if record.get("phase") == wanted]
@@ -145,6 +148,7 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     numeric = [c for pairs in PANELS.values() for c, *_ in pairs if c in table]
     table[numeric] = table[numeric].apply(pd.to_numeric, errors="coerce")
     table.attrs["phase"] = wanted
+    table.attrs["start"] = started.get(wanted, {})
     if wanted in kept:
         table.attrs["best_epoch"] = kept[wanted]
     return table

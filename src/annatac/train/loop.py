@@ -120,9 +120,10 @@ class Loop:
         same_as_first(task.network)
         self.best = _state(task.network)
         self.log.clear()
-        self.log.write("start", phase=task.phase, seed=self.seed, epochs=self.config.epochs)
         # the weights as they start may already be the best: those of a base model, or the wide path alone
-        self.place.best_score = task.validate().get("score", -math.inf)
+        figures = _named(task.validate())
+        self.place.best_score = figures.get("score", -math.inf)
+        self.log.write("start", phase=task.phase, seed=self.seed, epochs=self.config.epochs, **figures)
 
     def unfinished(self) -> bool:
         """Tell whether another epoch is to be run: not past the last, and patience not used up."""
@@ -160,7 +161,7 @@ class Loop:
         self._settle()
         seconds = time.monotonic() - began
         figures = {"train_loss": place.sums["loss"] / max(place.sums["cells"], 1)}
-        figures |= {name if name == "score" else f"valid_{name}": v for name, v in task.validate().items()}
+        figures |= _named(task.validate())
         figures["cells_per_s"] = n_cells_now / max(seconds, 1e-9)
         score = figures.get("score")
         if score is None or score > place.best_score:
@@ -326,6 +327,11 @@ def _optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer
         {"params": free, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def _named(validated: dict[str, float]) -> dict[str, float]:
+    """Return the figures on held-out cells by their names in the run log."""
+    return {name if name == "score" else f"valid_{name}": value for name, value in validated.items()}
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ FILE = "run.jsonl"
 class RunLog:
     """Appends events to ``run.jsonl``: ``start``, ``epoch``, ``resume``, ``interrupt``, ``end``.
 
+    ``start`` has the figures on held-out cells before the first step, ``epoch`` those after it.
     Of several processes one is ``enabled``.
     """
 
