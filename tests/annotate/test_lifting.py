@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from typer.testing import CliRunner
 
 import annatac
 from annatac import datasets, jobs, keys, tl
+from annatac.cli.app import app
 from annatac.errors import AnnatacWarning, AssemblyError, InputError
 from annatac.genome import island_names
 from annatac.genome.assemblies import chrom_lengths
@@ -141,3 +143,28 @@ def test_from_file_to_file(shifted, model_folder, chain, tmp_path):
     written = annatac.read(tmp_path / "out.h5ad")
     assert written.uns[keys.GENOME] == "hg19"
     assert keys.LABEL in written.obs
+
+
+def test_a_model_with_places_needs_no_chain(shifted, without_chr2, annotator, chain, tmp_path):
+    annotator.with_places(chain, "hg19").save(tmp_path / "both")
+    own = annatac.load(tmp_path / "both")
+    places = own.artifact.places["hg19"]
+    on_chr2 = (annotator.artifact.universe.member_peaks()["chrom"] == "chr2").to_numpy()
+    np.testing.assert_array_equal(places["position"] < 0, on_chr2)
+    tl.annotate(without_chr2, annotator)
+    with pytest.warns(AnnatacWarning, match=r"from hg19 to hg38 by the model's own places"):
+        tl.annotate(shifted, own)
+    same_calls(shifted, without_chr2)
+    # both ways at once: the model's own assembly needs no lifting
+    again = without_chr2.copy()
+    tl.annotate(again, own)
+    same_calls(again, without_chr2)
+
+
+def test_models_lift(annotator, chain, tmp_path, shifted, without_chr2):
+    annotator.save(tmp_path / "one")
+    options = ["-o", str(tmp_path / "both"), "--genome", "hg19", "--chain", str(chain)]
+    result = CliRunner().invoke(app, ["models", "lift", str(tmp_path / "one"), *options])
+    assert result.exit_code == 0, result.output
+    assert "peaks have a place on hg19" in result.output
+    assert list(annatac.load(tmp_path / "both").artifact.places) == ["hg19"]

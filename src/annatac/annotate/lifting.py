@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+
+import pandas as pd
 
 from annatac import datasets
 from annatac.genome.assemblies import genome_label, is_known
 from annatac.genome.liftover import Liftover
 from annatac.pp.lift import Lift
+from annatac.pp.places import liftover_by
 from annatac.pp.universe import Universe
 
 
 @dataclass(frozen=True)
 class Lifting:
-    """Which chain file to lift queries by.
+    """By what queries are lifted: a chain file, else the places that the model brings, else a chain at hand.
 
     Attributes
     ----------
@@ -24,10 +28,13 @@ class Lifting:
         among :mod:`annatac.datasets`.
     whole_islands
         See :class:`annatac.pp.lift.Lift`.
+    places
+        By assembly, where the model's peaks lie there (:mod:`annatac.pp.places`).
     """
 
     chain: Path | None = None
     whole_islands: bool = False
+    places: Mapping[str, pd.DataFrame] = field(default_factory=dict, compare=False)
 
     def to(self, universe: Universe, genome: str | None) -> Lift | None:
         """Return the lift of a query on ``genome``; None where none is needed or no chain is at hand.
@@ -42,6 +49,8 @@ class Lifting:
         source, target = genome_label(genome), universe.genome
         if source == target or not (is_known(source) and is_known(target)):
             return None
+        if self.chain is None and source in self.places:
+            return Lift(liftover_by(universe, self.places[source], source), self.whole_islands)
         chain = self.chain if self.chain is not None else datasets.chain_between(source, target)
         if chain is None:
             return None

@@ -85,3 +85,34 @@ def fetch(
     from annatac.model import ready
 
     say(f"Written: {ready.fetch(source, output, revision=revision, overwrite=overwrite)}")
+
+
+@app.command("lift")
+def lift(
+    model: Annotated[str, typer.Argument(metavar="NAME|FOLDER")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Model folder to write.")],
+    chain: Annotated[
+        Path, typer.Option(metavar="FILE", help="UCSC chain file between the two assemblies, either way.")
+    ],
+    genome: Annotated[str, typer.Option(metavar="NAME", help="The other assembly, such as hg38.")],
+    overwrite: options.Overwrite = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write a model that takes queries on another assembly without the chain file.
+
+    \b
+    It keeps where each of its peaks lies there; whoever gets the model needs
+    no chain file.
+
+    \b
+    Examples:
+      annatac models lift model -o model_both --genome hg38 --chain hg19ToHg38.over.chain.gz
+    """
+    from annatac.annotate import Annotator
+
+    lifted = Annotator.load(model).with_places(chain, genome)
+    lifted.save(output, overwrite=overwrite)
+    for name, places in lifted.artifact.places.items():
+        n_found = int((places["position"] >= 0).sum())
+        say(f"{n_found:,} of {len(places):,} peaks have a place on {name}.")
+    say(f"Written: {output}")

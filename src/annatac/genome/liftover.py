@@ -1,7 +1,8 @@
-"""Coordinates from one assembly to another, by a UCSC chain file."""
+"""Coordinates from one assembly to another, by a UCSC chain file or by places known in both."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from annatac.genome.intervals import open_text
 
 Ints = npt.NDArray[np.int64]
 
+NEAR_BP = 2_500  # how far about a known place positions are lifted with it
 _HEADER = "chain score tName tSize tStrand tStart tEnd qName qSize qStrand qStart qEnd id"  # UCSC's names of the fields
 
 
@@ -48,14 +50,14 @@ class Liftover:
     ----------
     source, target
         Assemblies, such as 'hg19' and 'hg38'.
-    chain
-        The chain file.
+    means
+        What tells them: the chain file's name, or whose places.
     """
 
     source: str
     target: str
-    chain: Path
-    _given: tuple[str, str]  # the assemblies as they were given: names, or files of lengths
+    means: str
+    _back: Callable[[], Liftover]
     _chroms: npt.NDArray[Any]  # names of the target's chromosomes
     _lengths: Ints
     _blocks: dict[str, _Blocks]  # by chromosome of the source
@@ -97,17 +99,54 @@ class Liftover:
         return cls(
             genome_label(canonical(source)),
             genome_label(canonical(target)),
-            Path(path),
-            (source, target),
+            Path(path).name,
+            lambda: cls.read(path, source=target, target=source),
             names,
             np.array(list(sizes["q"].values()), dtype=np.int64),
             blocks,
         )
 
+    @classmethod
+    def by_places(cls, places: pd.DataFrame, *, source: str, target: str, means: str) -> Liftover:
+        """Return the way from ``source`` to ``target`` about places that are known in both.
+
+        A position goes where the nearest place goes, by as much beside it; farther than 2,500 bp from any place it has
+        no counterpart.
+
+        Parameters
+        ----------
+        places
+            One row a place: ``chrom`` and ``position`` (bp) in the source, ``to_chrom`` and ``to_position`` in the
+            target, ``strand``, -1 where the sequence is turned.
+        source, target
+            Assemblies whose chromosome lengths are known.
+        means
+            Whose places they are, for messages.
+        """
+        turned = places.rename(
+            columns={
+                "chrom": "to_chrom",
+                "position": "to_position",
+                "to_chrom": "chrom",
+                "to_position": "position",
+            }
+        )
+        lengths = chrom_lengths(target)
+        names = np.array(list(lengths), dtype=object)
+        code = {name: i for i, name in enumerate(names)}
+        return cls(
+            genome_label(canonical(source)),
+            genome_label(canonical(target)),
+            means,
+            lambda: cls.by_places(turned, source=target, target=source, means=means),
+            names,
+            np.array(list(lengths.values()), dtype=np.int64),
+            {str(chrom): _around(rows, code) for chrom, rows in places.groupby("chrom", sort=False)},
+        )
+
     def back(self) -> Liftover:
         """Return the way from the target to the source."""
-        source, target = self._given
-        return Liftover.read(self.chain, source=target, target=source)
+        return self._back()
 
     def positions(self, chrom: npt.ArrayLike, position: npt.ArrayLike) -> tuple[npt.NDArray[Any], Ints, Ints]:
         """Return where n positions (0-based) lie in the target.
@@ -257,6 +296,28 @@ def _paint(rows: pd.DataFrame, code: dict[str, int]) -> _Blocks:
     return _Blocks(
         bounds, np.where(owner < 0, -1, chrom[chosen]).astype(np.int32), anchor[chosen], step[chosen]
     )
+
+
+def _around(places: pd.DataFrame, code: dict[str, int]) -> _Blocks:
+    """Return one chromosome's stretches about its places, each up to half way to the next place."""
+    places = places.drop_duplicates("position").sort_values("position")
+    at, step = places["position"].to_numpy(np.int64), places["strand"].to_numpy(np.int64)
+    middle = (at[1:] + at[:-1] + 1) // 2
+    low = np.maximum(at - NEAR_BP, np.r_[at[:1] - NEAR_BP, middle])
+    high = np.minimum(at + NEAR_BP + 1, np.r_[middle, at[-1:] + NEAR_BP + 1])
+    bounds = np.stack(
+        [low, high], axis=1
+    ).ravel()  # between a place's high and the next one's low lies nothing
+    n_stretches = len(bounds) - 1
+    chrom, anchor, steps = (
+        np.full(n_stretches, -1, np.int32),
+        np.zeros(n_stretches, np.int64),
+        np.ones(n_stretches, np.int64),
+    )
+    chrom[::2] = places["to_chrom"].map(code).to_numpy(np.int32)
+    anchor[::2] = places["to_position"].to_numpy(np.int64) - step * at
+    steps[::2] = step
+    return _Blocks(bounds, chrom, anchor, steps)
 
 
 def _fits(sizes: dict[str, int], lengths: dict[str, int]) -> bool:

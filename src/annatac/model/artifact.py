@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import yaml
 from safetensors import SafetensorError
@@ -19,6 +20,7 @@ from annatac.config import ModelConfig, Recipe, from_dict
 from annatac.errors import ConfigError, ModelError
 from annatac.io.atomic import atomic_dir
 from annatac.model.network import Network
+from annatac.pp import places
 from annatac.pp.universe import Universe
 
 FORMAT = "annatac model"
@@ -66,6 +68,8 @@ class Artifact:
     calibration, held_out
         What was learnt from reference cells that the network has not seen, as plain values and as tensors
         (:class:`annatac.annotate.trust.Trust`); ``{'method': 'none'}`` and empty where there were too few.
+    places
+        By assembly, where the universe's peaks lie there (:mod:`annatac.pp.places`).
     metrics, training
         Figures of the held-out cells, and what it was trained on.
     card
@@ -84,6 +88,7 @@ class Artifact:
     training: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=lambda: {"method": "none"})
     held_out: dict[str, Tensor] = field(default_factory=dict)
+    places: dict[str, pd.DataFrame] = field(default_factory=dict)
     card: str = ""
     run_log: str = ""
 
@@ -129,6 +134,8 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
         for name, tensors in ((HELD_OUT, artifact.held_out), (REFERENCE, artifact.reference)):
             if tensors:
                 save_file(tensors, folder / name)
+        for genome, table in artifact.places.items():
+            places.save_places(table, folder / places.file_of(genome))
         files = sorted(path for path in folder.iterdir() if path.name != CARD)
         config = {
             "format": FORMAT,
@@ -168,6 +175,7 @@ def load(path: str | Path) -> Artifact:
             f"{path}: {CONFIG} speaks of {config['n_islands']:,} islands and {config['n_types']} types, "
             f"found {len(universe):,} and {len(classes)}. The folder mixes two models: copy it again."
         )
+    elsewhere = {genome: name for name in config["files"] if (genome := places.genome_of(name))}
     network = Network(len(universe), len(classes), model)
     _load_weights(network, path / WEIGHTS)
     return Artifact(
@@ -183,6 +191,7 @@ def load(path: str | Path) -> Artifact:
         training=training,
         calibration=_read_json(path / CALIBRATION),
         held_out=_tensors(path / HELD_OUT) if HELD_OUT in config["files"] else {},
+        places={genome: places.load_places(path / name) for genome, name in elsewhere.items()},
         card=(path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else "",
         run_log=(path / RUN_LOG).read_text(encoding="utf-8"),
     )

@@ -100,7 +100,7 @@ def island_layout(
         is_found = (table["start"] >= 0).to_numpy()
         lifted = {"lifted_from": lift.liftover.source, "share_lifted": _share(n_counts, is_found)}
         warnings.warn(
-            f"Lifted from {lift.liftover.source} to {lift.liftover.target} by {lift.liftover.chain.name}: "
+            f"Lifted from {lift.liftover.source} to {lift.liftover.target} by {lift.liftover.means}: "
             f"{lifted['share_lifted']:.2%} of the counts have a counterpart.",
             AnnatacWarning,
             stacklevel=3,
