@@ -8,6 +8,7 @@ and Buenrostro 2018 (BM0828), 7 FACS-sorted types; in the latter a type of 51 ce
 The baselines are class-balanced logistic regression on TF-IDF (C = 1 and 10) and multinomial naive Bayes without a
 prior on binary peaks (smoothing 0.1 and 1): both settings are printed, the better one is their head start.
 `human-base` is made from bulk profiles alone (docs/pretraining.md): neither study is in it.
+What stands in the output already is not measured again. `python perf/few_labels_picture.py` draws the curves.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sklearn.naive_bayes import MultinomialNB
 import annatac
 from annatac import datasets
 from annatac.benchmark.metrics import accuracy, macro_f1
+from annatac.cli.allocator import keep_memory
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
 RESULTS = Path(__file__).parent / "results"
@@ -102,19 +104,25 @@ def main() -> None:
     parser.add_argument("--draws", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--output", type=Path, default=RESULTS / "few_labels.json")
     options = parser.parse_args()
+    keep_memory()
     warnings.simplefilter("ignore")
-    rows = [
-        row
-        for study in options.studies
-        for n_cells in options.cells
-        for seed in options.draws
-        for row in judge(study, n_cells, seed, options.base)
-    ]
+    found = json.loads(options.output.read_text()) if options.output.is_file() else {"rows": []}
+    rows = found["rows"]
+    if found.get("base", options.base) != options.base:
+        parser.error(f"{options.output} holds figures of the base {found['base']}: name another --output.")
+    done = {(row["study"], row["cells_per_type"], row["draw"]) for row in rows}
+    for n_cells in options.cells:
+        for seed in options.draws:
+            for study in options.studies:
+                if (study, n_cells, seed) not in done:
+                    rows += judge(study, n_cells, seed, options.base)
+                    options.output.write_text(
+                        json.dumps({"base": options.base, "rows": rows}, indent=1) + "\n"
+                    )
     table = pd.DataFrame(rows).groupby(["study", "method", "cells_per_type"], sort=False)
     for figure in ("macro_f1", "accuracy"):
-        print(f"\n{figure}, mean of draws {options.draws}")
-        print(table[figure].mean().unstack().round(3).to_string(), flush=True)
-    options.output.write_text(json.dumps({"base": options.base, "rows": rows}, indent=1) + "\n")
+        print(f"\n{figure}, mean over the draws")
+        print(table[figure].mean().unstack().sort_index(axis=1).round(3).to_string(), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Ours:
-    """A recipe that takes all islands."""
+    """A recipe that takes all islands, started from a base where one is named."""
 
-    def __init__(self, recipe: str) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: str, base: str | None = None) -> None:
+        self.recipe, self.base = recipe, base
 
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
         from annatac.annotate.fit import finetune
@@ -34,6 +34,7 @@ class Ours:
                 batch_key=batch_key,
                 output=Path(folder) / "model",
                 recipe=self.recipe,
+                base=self.base,
                 seed=seed,
             )
 
