@@ -11,8 +11,8 @@ DOCS := $(VENV)/.docs
 
 help:
 	@echo "make demo    train on simulated cells, annotate others, evaluate; pictures in demo/"
-	@echo "make benchmark-quick  cheap methods on all sets of real data (minutes); results in benchmark/quick"
-	@echo "make benchmark        every method and protocol (hours, goes on where it was)"
+	@echo "make benchmark-quick  cheap methods on all sets of real data (minutes), and their part of docs/benchmarks.md"
+	@echo "make benchmark        every method and protocol (hours, goes on where it was), and the whole page"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  rewrite the sources as ruff wants them"
@@ -40,10 +40,13 @@ demo: $(INSTALLED)
 # Both go on where they were stopped. The data sets are looked for as `annatac datasets list` says.
 benchmark-quick: $(INSTALLED)
 	$(BIN)/annatac benchmark --suite quick -o benchmark/quick --workers 2
+	$(BIN)/python perf/benchmark_docs.py benchmark/quick --name quick
 
 benchmark: $(INSTALLED) benchmark-quick
 	$(BIN)/annatac benchmark --suite full -o benchmark/full --workers 2
+	$(BIN)/python perf/benchmark_docs.py benchmark/full --name full
 	$(BIN)/annatac benchmark --suite protocols -o benchmark/protocols --workers 2
+	$(BIN)/python perf/benchmark_docs.py benchmark/protocols --name protocols
 
 # Two workers with one thread each: many threads on small tensors only get in each other's way.
 test: $(INSTALLED)

@@ -167,7 +167,7 @@ def test_ours_against_the_best_rival(finished, tmp_path):
             one["scores"]["accuracy"][0] = float(np.mean(np.array(call) == np.array(right)))
             paths.append(tmp_path / f"{method}{seed}.json")
             paths[-1].write_text(json.dumps(one))
-    found = comparisons(paths, "annatac", metrics=("accuracy",)).iloc[0]
+    found = comparisons(paths, "annatac", by=("accuracy",)).iloc[0]
     assert (found["rival"], found["n_runs"]) == ("naive_bayes", 3)
     assert found["difference"] == pytest.approx(4 / 48)
     assert found["low"] < found["difference"] < found["high"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -35,3 +36,8 @@ def test_a_documented_command_is_understood(run, monkeypatch, line):
 
 def test_there_is_something_to_check():
     assert len(documented()) > 15
+
+
+def test_the_benchmark_page_is_what_the_recorded_results_give(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmark_docs.py", "--check"])
+    runpy.run_path(str(ROOT / "perf" / "benchmark_docs.py"), run_name="__main__")

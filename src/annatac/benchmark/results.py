@@ -13,8 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from annatac.benchmark import metrics
+from annatac.benchmark.evaluate import Evaluation
 from annatac.benchmark.intervals import RESAMPLED, Cells, paired_difference
 from annatac.benchmark.method import methods
+from annatac.benchmark.sets import TRUTH
 from annatac.errors import AnnatacWarning, InputError
 from annatac.io.atomic import atomic_path
 
@@ -103,6 +106,31 @@ def _rows(outcome: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def evaluation_of_task(outcome: dict[str, Any]) -> Evaluation:
+    """Return the judged cells of one task as an evaluation, for the plots that take one.
+
+    Parameters
+    ----------
+    outcome
+        As :func:`read_outcome` gives it, of a task that ended well.
+    """
+    cells = _cells(outcome)
+    types = sorted(set(cells.truth) | set(cells.call))
+    per_type = metrics.per_type(cells.truth, cells.call, types)
+    per_type["known"] = True
+    table = metrics.confusion(cells.truth, cells.call, types, types)
+    table = table.loc[table.sum(axis=1) > 0]
+    summary = {"n_evaluated": float(len(cells.truth)), **metrics.scores(cells.truth, cells.call)}
+    return Evaluation(
+        truth_key=TRUTH,
+        summary=summary,
+        per_type=per_type.loc[table.index],
+        by=None,
+        confusion=table,
+        flow=table,
+    )
+
+
 def write_tables(table: pd.DataFrame, folder: str | Path) -> list[Path]:
     """Write ``results.csv`` and ``results.parquet``; the latter needs pyarrow (extra ``benchmark``)."""
     folder = Path(folder)
@@ -124,7 +152,7 @@ def write_tables(table: pd.DataFrame, folder: str | Path) -> list[Path]:
     return [csv, parquet]
 
 
-def means(table: pd.DataFrame, metrics: Sequence[str] = ("accuracy", "macro_f1")) -> pd.DataFrame:
+def means(table: pd.DataFrame, names: Sequence[str] = ("accuracy", "macro_f1")) -> pd.DataFrame:
     """Return each method's mean over folds, repeats and seeds, a row a method and condition.
 
     Returns
@@ -137,7 +165,7 @@ def means(table: pd.DataFrame, metrics: Sequence[str] = ("accuracy", "macro_f1")
     runs = over_all[over_all["metric"] == "wall_s"]
     counted = runs.assign(ok=runs["status"] == "ok").groupby(group, sort=False)["ok"].agg(["sum", "size"])
     found = pd.DataFrame({"n_runs": counted["sum"], "n_failed": counted["size"] - counted["sum"]})
-    for metric in metrics:
+    for metric in names:
         values = over_all[over_all["metric"] == metric].groupby(group, sort=False)["value"]
         found[metric], found[f"{metric}_sd"] = values.mean(), values.std()
     return found.reset_index()
@@ -147,8 +175,8 @@ def comparisons(
     paths: Iterable[str | Path],
     ours: str,
     *,
-    metrics: Sequence[str] = ("accuracy", "macro_f1"),
-    kinds: Sequence[str] = ("split",),
+    by: Sequence[str] = ("accuracy", "macro_f1"),
+    kinds: Sequence[str] = ("split", "label_noise", "label_fraction", "depth"),
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return, for each condition and metric, how one method differs from the best rival, run by run.
@@ -163,7 +191,7 @@ def comparisons(
     ``n_runs`` that both have, and ``p_runs`` (paired t-test over runs, from 3 on; runs of one study share cells, so
     that it is too sure).
     """
-    if unknown := [name for name in metrics if name not in RESAMPLED]:
+    if unknown := [name for name in by if name not in RESAMPLED]:
         raise InputError(f"Cannot compare by {unknown[0]}; known are {', '.join(RESAMPLED)}.")
     runs: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], dict[str, Any]]]] = {}
     for path in paths:
@@ -180,7 +208,7 @@ def comparisons(
         rivals = [m for m in by_method if m != ours and (m not in specs or specs[m].source != "annatac")]
         if ours not in by_method or not rivals:
             continue
-        for metric in metrics:
+        for metric in by:
             rivals.sort(key=lambda name: -_mean(by_method[name].values(), metric))
             rival = rivals[0]
             shared = sorted(set(by_method[ours]) & set(by_method[rival]))

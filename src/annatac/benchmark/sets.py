@@ -16,6 +16,26 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 TRUTH = "cell_type"
+#: Words for the sets of the shipped suites.
+TITLES = {
+    "granja": "Granja, 16 types",
+    "granja_coarse": "Granja, 10 types",
+    "granja_folds": "Granja, five folds",
+    "snare": "SNARE, 14 types",
+    "snare_fine": "SNARE, 22 subtypes",
+    "snare_libraries": "SNARE, eight libraries",
+    "bm0828": "BM0828",
+    "bm0828_folds": "BM0828, three folds",
+    "schep": "Schep",
+    "schep_folds": "Schep, three folds",
+    "granja_to_bm0828": "Granja to BM0828",
+    "bm0828_to_granja": "BM0828 to Granja",
+}
+
+
+def set_title(name: str) -> str:
+    """Return the words for a set: those of a shipped suite's, else its name."""
+    return TITLES.get(name, name)
 
 
 def load(name: str, label_key: str = TRUTH) -> AnnData:

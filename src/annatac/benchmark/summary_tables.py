@@ -33,6 +33,8 @@ def summary_tables(table: pd.DataFrame, compared: pd.DataFrame) -> Group:
             )
         parts.append(shown)
     if len(compared):
+        compared = compared[compared["kind"] == "split"]
+    if len(compared):
         shown = Table(title="annatac against the best rival", box=box.SIMPLE_HEAD, title_justify="left")
         for head in ("set", "metric", "rival", "difference", "95 % interval", "p (cells)"):
             shown.add_column(head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from annatac.benchmark.results import comparisons, tidy, write_tables
 from annatac.benchmark.runner import Limits, Progress, run_tasks
 from annatac.benchmark.suite import SetConfig, Suite
 from annatac.benchmark.tasks import Task, tasks_of
-from annatac.errors import ConfigError
+from annatac.errors import AnnatacWarning, ConfigError, MissingDependencyError
 from annatac.io.atomic import atomic_path, check_writable
+from annatac.report.benchmark_page import benchmark_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,8 @@ def benchmark(
     suite
         Name of a shipped suite, a YAML file, or a :class:`~annatac.benchmark.suite.Suite`.
     output
-        Folder: ``tasks/`` with one file a task, ``results.csv``, ``results.parquet``, ``comparisons.csv``.
+        Folder: ``tasks/`` with one file a task, ``results.csv``, ``results.parquet``, ``comparisons.csv``,
+        and the page ``benchmark.html``.
     methods, only_sets, seeds, limit_s, limit_mb
         Instead of the suite's.
     workers, threads
@@ -78,11 +81,17 @@ def benchmark(
     paths = run_tasks(
         tasks, output, limits=limits, workers=workers, retry_failed=retry_failed, on_done=on_done
     )
-    return summarise(paths, output)
+    return summarise(paths, output, suite)
 
 
-def summarise(paths: Sequence[Path], output: str | Path) -> Benchmarked:
-    """Write the tables of results that are there, and return them."""
+def summarise(paths: Sequence[Path], output: str | Path, suite: Suite) -> Benchmarked:
+    """Write tables and page of results that are there, and return the tables.
+
+    Warns
+    -----
+    AnnatacWarning
+        The page is left away, since jinja2 or matplotlib is not installed.
+    """
     table = tidy(paths)
     files = write_tables(table, output)
     compared = comparisons(paths, OURS)
@@ -90,6 +99,10 @@ def summarise(paths: Sequence[Path], output: str | Path) -> Benchmarked:
         files.append(Path(output) / "comparisons.csv")
         with atomic_path(files[-1]) as path:
             compared.to_csv(path, index=False)
+    try:
+        files.append(benchmark_page(table, compared, paths, suite, Path(output) / "benchmark.html"))
+    except MissingDependencyError as error:
+        warnings.warn(f"benchmark.html is not written: {error}", AnnatacWarning, stacklevel=2)
     runs = table[table["metric"] == "wall_s"]
     return Benchmarked(
         table=table,

@@ -17,7 +17,12 @@ from annatac.pl.marker_heatmap import marker_heatmap
 from annatac.pl.motif_dots import motif_enrichment
 from annatac.pl.motif_ridges import motif_ridge
 from annatac.pl.palette import type_colors
+from annatac.pl.prediction_panels import prediction_panels
 from annatac.pl.reliability_diagram import reliability
+from annatac.pl.robustness import robustness
+from annatac.pl.score_bars import score_bars
+from annatac.pl.score_radar import score_radar
+from annatac.pl.score_violins import score_violins
 from annatac.pl.sequence_logo import motif_logo
 from annatac.pl.training import training_curves, training_panels
 from annatac.pl.trajectory_heatmaps import trajectory_heatmap, trajectory_pairs
@@ -38,10 +43,15 @@ __all__ = [
     "motif_logo",
     "motif_ridge",
     "novelty",
+    "prediction_panels",
     "reliability",
     "risk_coverage",
+    "robustness",
     "sankey",
     "save",
+    "score_bars",
+    "score_radar",
+    "score_violins",
     "tracks",
     "training_curves",
     "training_panels",

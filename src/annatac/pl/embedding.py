@@ -32,6 +32,7 @@ def umap(
     *,
     basis: str = "umap",
     legend: bool = True,
+    colors: dict[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the cells on their UMAP (or t-SNE), coloured by a column of ``obs``.
@@ -49,6 +50,8 @@ def umap(
         'umap', or 'tsne' for ``obsm['X_tsne']``.
     legend
         Whether to list the types with their numbers of cells beside the plot.
+    colors
+        Colour of each type, where several plots shall agree.
     ax
         Where to draw; a new figure otherwise.
 
@@ -70,7 +73,10 @@ def umap(
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         _draw_numbers(ax, xy, values.to_numpy(dtype=float))
     else:
-        _draw_types(ax, xy, values, colors_of(adata, color), legend=legend)
+        own = colors_of(adata, color)
+        if colors is not None:
+            own = {name: colors.get(name, MISSING_COLOR) for name in own}
+        _draw_types(ax, xy, values, own, legend=legend)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel(f"{axis_name} 1", loc="left", fontsize=8)
@@ -109,10 +115,10 @@ def umap_panels(
     if sample_key:
         _draw_samples(row[0][-1], adata, sample_key, basis)
     figure.legend(
-        handles=[_handle(_shown(name), color) for name, color in colors.items()],
+        handles=[legend_handle(shown_type(name), color) for name, color in colors.items()],
         loc="outside lower center",
         ncols=n_columns,
-        **_LEGEND,
+        **LEGEND,
     )
     return list(row[0])
 
@@ -152,7 +158,7 @@ def colors_of(adata: AnnData, column: str) -> dict[str, str]:
     return {name: color for name, color in colors.items() if name in set(present)}
 
 
-_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "handletextpad": 0.1, "columnspacing": 1.0}
+LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "handletextpad": 0.1, "columnspacing": 1.0}
 
 
 def _draw_types(ax: Axes, xy: np.ndarray, values: pd.Series, colors: dict[str, str], *, legend: bool) -> None:
@@ -165,9 +171,11 @@ def _draw_types(ax: Axes, xy: np.ndarray, values: pd.Series, colors: dict[str, s
     # novel cells lie everywhere: their middle would name a place where none of them is
     _write_names(ax, {name: xy[names == name] for name in colors if name != keys.NOVEL_LABEL})
     if legend:
-        handles = [_handle(f"{_shown(name)} ({counts[name]:,})", color) for name, color in colors.items()]
+        handles = [
+            legend_handle(f"{shown_type(name)} ({counts[name]:,})", color) for name, color in colors.items()
+        ]
         columns = 1 if len(handles) <= 20 else 2
-        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=columns, **_LEGEND)
+        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=columns, **LEGEND)
 
 
 def _draw_samples(ax: Axes, adata: AnnData, sample_key: str, basis: str) -> None:
@@ -183,8 +191,8 @@ def _draw_samples(ax: Axes, adata: AnnData, sample_key: str, basis: str) -> None
     ax.set_yticks([])
     ax.set_xlabel(f"{axis_name} 1", loc="left", fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
-    handles = [_handle(name, color) for name, color in list(colors.items())[:24]]
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, **_LEGEND)
+    handles = [legend_handle(name, color) for name, color in list(colors.items())[:24]]
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, **LEGEND)
 
 
 def _draw_numbers(ax: Axes, xy: np.ndarray, values: np.ndarray) -> None:
@@ -246,11 +254,13 @@ def _spread(middle: np.ndarray, size: np.ndarray) -> np.ndarray:
     return placed
 
 
-def _handle(text: str, color: str) -> Any:
+def legend_handle(text: str, color: str) -> Any:
+    """Return a dot of that colour with its text, for a legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], marker="o", linestyle="", markersize=6, color=color, label=text)
 
 
-def _shown(name: str) -> str:
+def shown_type(name: str) -> str:
+    """Return the words for a type."""
     return "novel" if name == keys.NOVEL_LABEL else name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -36,6 +37,26 @@ def page(content: dict[str, Any]) -> str:
         jinja2 is not installed.
     """
     check_jinja2()
+    from markupsafe import Markup
+
+    values = {
+        **content,
+        "pictures": {name: Markup(picture) for name, picture in content["pictures"].items()},
+        "confidence_pictures": [Markup(one.confidence_svg) for one in content["pages"]],
+        "json": Markup(safe_json(content["data"])),
+    }
+    return rendered("page.html", values, scripts=SCRIPTS)
+
+
+def rendered(template: str, values: dict[str, Any], *, scripts: Sequence[str]) -> str:
+    """Return a template of this package filled with ``values``, the style and the scripts inside.
+
+    Raises
+    ------
+    MissingDependencyError
+        jinja2 is not installed.
+    """
+    check_jinja2()
     import jinja2
     from markupsafe import Markup
 
@@ -47,19 +68,13 @@ def page(content: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(count=_count, percent=_percent, decimal=_decimal, small=_small)
-    script = "\n".join(_asset(name) for name in SCRIPTS)
+    script = "\n".join(_asset(name) for name in scripts)
     script = f'"use strict";\n(function () {{\n{script}\n}})();\n'
-    values = {
-        **content,
-        "pictures": {name: Markup(picture) for name, picture in content["pictures"].items()},
-        "confidence_pictures": [Markup(one.confidence_svg) for one in content["pages"]],
-    }
-    return environment.get_template("page.html").render(
+    return environment.get_template(template).render(
         **values,
         style=Markup(color_variables() + "".join(_asset(name) for name in STYLES)),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        json=Markup(safe_json(content["data"])),
     )
 
 

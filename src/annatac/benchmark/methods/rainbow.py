@@ -48,8 +48,10 @@ class Rainbow:
             for first in range(0, self.n_items, self.batch_size):
                 n = min(self.batch_size, self.n_items - first)
                 picks = np.array([random.choice(rows, (2, n)) for rows in members])  # types x views x items
-                views = self.encoder(inputs[torch.from_numpy(picks.reshape(-1))])
-                u = nn.functional.normalize(views, dim=1).reshape(len(names), 2, n, -1)
+                # a cell that is drawn several times is encoded once
+                drawn, place = np.unique(picks.reshape(-1), return_inverse=True)
+                u = nn.functional.normalize(self.encoder(inputs[torch.from_numpy(drawn)]), dim=1)
+                u = u[torch.from_numpy(place)].reshape(len(names), 2, n, -1)
                 cosine = torch.einsum("kid,lid->ikl", u[:, 0], u[:, 1]) / 0.1
                 wanted = target.expand(n, -1)
                 loss = nn.functional.cross_entropy(cosine.flatten(0, 1), wanted.flatten())

@@ -1,7 +1,7 @@
 // Light, dark, or as the system is.
 (function () {
   const names = ["automatic", "light", "dark"];
-  const button = $("theme");
+  const button = document.getElementById("theme");
   let chosen = 0;
   try { chosen = Math.max(names.indexOf(localStorage.getItem("annatac-colours")), 0); } catch { /* no storage here */ }
   function apply() {
