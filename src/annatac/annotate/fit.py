@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,19 @@ from annatac import keys
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.card import model_card
 from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
+from annatac.annotate.lifting import Lifting
 from annatac.annotate.reference import reference_tensors
 from annatac.annotate.trust import NOT_CALIBRATED, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
-from annatac.errors import LabelError, nearest
+from annatac.errors import ConfigError, LabelError, nearest
+from annatac.genome.assemblies import genome_label
 from annatac.model import artifact as artifacts
 from annatac.model import ready
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
 from annatac.pp.islands import peak_islands
+from annatac.pp.lift import Lift
 from annatac.pp.splits import group_split, stratified_split
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
@@ -34,7 +37,7 @@ from annatac.train.crossfit import cross_fitted
 from annatac.train.device import choose_device
 from annatac.train.distributed import is_first, together, wait
 from annatac.train.finetune import FinetuneTask
-from annatac.train.from_base import base_vectors, resolve_place, with_encoder_of
+from annatac.train.from_base import base_vectors, check_assembly, resolve_place, with_encoder_of
 from annatac.train.loop import run
 from annatac.train.output import island_settings, run_folder
 from annatac.train.positions import svd_positions
@@ -52,6 +55,7 @@ def finetune(
     batch_key: str | None = None,
     recipe: str | Path | Recipe = "default",
     base: str | Path | None = None,
+    chain: str | Path | None = None,
     genes: str | Path | pd.DataFrame | None = None,
     bin_size: int = 5000,
     seed: int = 0,
@@ -80,6 +84,10 @@ def finetune(
         A ready base by name ('human-base'), or the folder of a pre-trained model, over islands of the same kind.
         Its encoder (depth, width, ...) and its islands' vectors are taken over; the islands are those of the
         reference (of the base where its recipe is not thin), head and wide path those of the recipe.
+    chain
+        UCSC chain file, in either direction, for a base on another assembly than the reference; None looks for one
+        among :mod:`annatac.datasets`. The model stays on the reference's assembly, its peaks find their vectors
+        in the base by where their midpoints lie; where the base's recipe is not thin, the reference is lifted.
     genes
         GTF, GFF, BED or table of genes; needed where the recipe takes TSS islands only.
     bin_size
@@ -107,7 +115,7 @@ def finetune(
     LabelError, InputError, ConfigError
         Unusable labels, counts or settings; a recipe that does not fit the base.
     OverlapError, AssemblyError
-        The base knows too few of the reference's islands, or is on another assembly.
+        The base knows too few of the reference's islands, or is on another assembly and no chain is at hand.
     OutputError
         ``output`` exists or cannot be written.
     Interrupted
@@ -121,13 +129,19 @@ def finetune(
     labels = validate_labels(adata, label_key)
     tree = hierarchy_of(labels.classes, hierarchy)
     cells = adata[labels.keep]
-    islands = peak_islands(cells, islands=recipe.islands, genes=genes, bin_size=bin_size)
     started = None if base is None else artifacts.load(ready.find(base))
+    lift = _lift(started, chain, cells.uns.get(keys.GENOME))
+    takes_islands = started is not None and not started.network.config.thin
     if started is not None:
         recipe = with_encoder_of(started, recipe)
     recipe = resolve_place(recipe, has_base=started is not None)
+    islands = peak_islands(
+        cells, islands=recipe.islands, genes=genes, bin_size=bin_size, lift=lift if takes_islands else None
+    )
     universe, tokens = _universe(islands, started)
-    vectors = None if started is None else base_vectors(universe, started, tokens)
+    vectors = None
+    if started is not None:
+        vectors = base_vectors(universe, started, tokens, None if takes_islands else lift)
     codes = pd.Categorical(labels.values, categories=labels.classes).codes.astype(np.int64)
     groups = _groups(cells, batch_key)
     fraction = recipe.finetune.validation_fraction
@@ -191,6 +205,27 @@ def finetune(
         shutil.rmtree(folder, ignore_errors=True)
     wait()  # whoever reads the model now finds it
     return annotator
+
+
+def _lift(base: Artifact | None, chain: str | Path | None, genome: Any) -> Lift | None:
+    """Return the way from the reference's assembly to the base's, where they differ.
+
+    Raises
+    ------
+    ConfigError, AssemblyError
+        A chain without a base; another assembly and no chain.
+    """
+    if base is None:
+        if chain is not None:
+            raise ConfigError(
+                f"{chain} leads from the reference's assembly to that of a base: name one with --base, or leave "
+                "--chain out."
+            )
+        return None
+    lift = Lifting(None if chain is None else Path(chain)).to(base.universe, genome)
+    if lift is None:
+        check_assembly(None if genome is None else genome_label(str(genome)), base.universe.genome)
+    return lift
 
 
 def _universe(islands: AnnData, base: Artifact | None) -> tuple[Universe, sp.csr_matrix]:

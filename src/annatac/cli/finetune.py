@@ -38,6 +38,14 @@ def finetune(
             rich_help_panel=options.TRAINING,
         ),
     ] = "none",
+    chain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="UCSC chain between the reference's assembly and the base's, where they differ.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
     recipe: options.Recipe = "default",
     epochs: options.Epochs = None,
     resume: options.Resume = False,
@@ -96,6 +104,7 @@ def finetune(
         recipe=recipe,
         epochs=epochs,
         base=None if base == "none" else base,
+        chain=chain,
         genes=gtf,
         bin_size=bin_size,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from annatac.config import ModelConfig, Recipe
-from annatac.errors import AssemblyError, ConfigError, OverlapError
+from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, OverlapError
 from annatac.model.artifact import Artifact
+from annatac.pp.lift import Lift
 from annatac.pp.quality import MIN_OPEN_TO_CALL
 from annatac.pp.universe import Universe
+from annatac.train.placing import place
 
 NEAR_BP = 25_000  # islands so near an unknown one lend it their vectors
 OWN = ("head_hidden", "dropout", "wide", "wide_place")  # settings of the model that stay the recipe's
@@ -63,44 +66,68 @@ def resolve_place(recipe: Recipe, *, has_base: bool) -> Recipe:
     return replace(recipe, model=replace(recipe.model, wide_place="always" if reads else "never"))
 
 
-def base_vectors(universe: Universe, base: Artifact, tokens: sp.csr_matrix) -> Floats:
+def base_vectors(
+    universe: Universe, base: Artifact, tokens: sp.csr_matrix, lift: Lift | None = None
+) -> Floats:
     """Return a vector for every island of a reference, (len(universe), R) float32, from a base model.
 
-    An island that the base knows has its vector there. Another has the mean of the base's islands with the same
-    gene, where both name genes; else of those within 25 kb; else of all.
+    An island that the base knows has its vector there (on another assembly: the mean of those its peaks lie in).
+    Another has the mean of the base's islands with the same gene, where both name genes; else of those within 25
+    kb; else of all.
 
     Parameters
     ----------
     tokens
         The reference's cells over ``universe``, to see how much of them the base knows.
+    lift
+        From the reference's assembly to the base's, where they differ.
 
     Raises
     ------
     AssemblyError
-        The base is on another assembly.
+        The base is on another assembly, and there is no lift.
     OverlapError
         The base knows too few of the islands that are open in the median cell.
     """
     own = base.universe
-    if universe.genome and own.genome and universe.genome != own.genome:
-        raise AssemblyError(
-            f"The base model is on {own.genome}, the reference on {universe.genome}: its islands are elsewhere. "
-            "Take a base of the same assembly, or lift the reference over."
-        )
-    at = own.index_of(universe.names)
-    is_known = at >= 0
+    if lift is None:
+        check_assembly(universe.genome, own.genome)
+    places = place(universe, own, lift)
+    is_known = places.is_known
     n_known = np.add.reduceat(np.r_[is_known[tokens.indices], 0], tokens.indptr[:-1]).astype(np.int64)
     n_known[np.diff(tokens.indptr) == 0] = 0
     median = float(np.median(n_known)) if len(n_known) else 0.0
     if median < MIN_OPEN_TO_CALL:
         raise OverlapError(_too_few(universe, own, is_known, median))
+    if lift is not None:
+        warnings.warn(
+            f"The base is on {own.genome}, the reference on {universe.genome}: by {lift.liftover.chain.name} the base "
+            f"knows {is_known.mean():.1%} of its {len(universe):,} islands. The model stays on {universe.genome}.",
+            AnnatacWarning,
+            stacklevel=2,
+        )
     vectors = base.network.encoder.table.vectors.detach().numpy()
-    found = np.empty((len(universe), vectors.shape[1]), dtype=np.float32)
-    found[is_known] = vectors[at[is_known]]
+    found = np.asarray(places.weights @ vectors, dtype=np.float32)
     unknown = np.flatnonzero(~is_known)
     if len(unknown):
-        found[unknown] = lent_vectors(universe.take(unknown), own, vectors)
+        found[unknown] = lent_vectors(places.there.take(unknown), own, vectors)
     return found
+
+
+def check_assembly(reference: str | None, base: str | None) -> None:
+    """Refuse a base on another assembly than the reference, where no chain leads from one to the other.
+
+    Raises
+    ------
+    AssemblyError
+        They differ.
+    """
+    if reference and base and reference != base:
+        raise AssemblyError(
+            f"The base model is on {base}, the reference on {reference}: its islands are elsewhere. Give a UCSC chain "
+            "file between the two, in either direction (--chain hg19ToHg38.over.chain.gz), or take a base of the "
+            "same assembly."
+        )
 
 
 def lent_vectors(unknown: Universe, own: Universe, vectors: Floats) -> Floats:
