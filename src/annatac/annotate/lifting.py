@@ -44,9 +44,13 @@ class Lifting:
         MissingFileError, DamagedFileError, InputError, AssemblyError
             The chain file cannot be read, or is between other assemblies.
         """
-        if genome is None or universe.genome is None:
+        return self.between(genome, universe.genome)
+
+    def between(self, genome: str | None, target: str | None) -> Lift | None:
+        """Return the lift of cells on ``genome`` to the assembly ``target``, as :meth:`to` does to that of a model."""
+        if genome is None or target is None:
             return None
-        source, target = genome_label(genome), universe.genome
+        source, target = genome_label(genome), genome_label(target)
         if source == target or not (is_known(source) and is_known(target)):
             return None
         if self.chain is None and source in self.places:

@@ -11,7 +11,7 @@ from annatac.cli import options
 from annatac.cli.terminal import say
 from annatac.errors import ConfigError
 
-CORPUS = "Corpus"
+CORPUS, LIFT = "Corpus", "Another assembly"
 
 
 def prepare(
@@ -62,6 +62,20 @@ def prepare(
     min_fragments: options.MinFragments = None,
     chrom_sizes: options.ChromSizes = None,
     labels: options.Labels = None,
+    lift_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Lift peaks and fragments to this assembly first; --genome is the one that they are on.",
+            rich_help_panel=LIFT,
+        ),
+    ] = None,
+    chain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="UCSC chain between the two, in either direction.", rich_help_panel=LIFT
+        ),
+    ] = None,
     universe: Annotated[
         Path | None,
         typer.Option(
@@ -103,6 +117,8 @@ def prepare(
           --barcodes outs/singlecell.csv
       annatac prepare a.h5ad b.h5ad -o both.h5ad --islands tss \\
           --gtf gencode.gtf.gz
+      annatac prepare new.h5ad -o islands.h5ad --genome hg38 \\
+          --lift-to hg19 --chain hg19ToHg38.over.chain.gz
       annatac prepare donor1/outs donor2/outs pbmc=10k.h5 -o corpus \\
           --genome hg38 --workers 8
     """
@@ -113,7 +129,8 @@ def prepare(
         "min_fragments": min_fragments,
         "chrom_sizes": chrom_sizes,
     }
-    common = {"genome": genome, "islands": islands.value, "genes": gtf, **counting, **reading}
+    lifting = {"lift_to": lift_to, "chain": chain}
+    common = {"genome": genome, "islands": islands.value, "genes": gtf, **counting, **reading, **lifting}
     if output.suffix == ".h5ad":
         _only_for_corpora(universe=universe, workers=workers, scheduler=scheduler)
         _to_file(inputs, output, bin_size=bin_size or 5000, labels=labels, **common)

@@ -46,6 +46,8 @@ def prepare_corpus(
     blacklist: str | Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    lift_to: str | None = None,
+    chain: str | Path | None = None,
     on_sample: Callable[[str, Outcome], None] | None = None,
     **reading: Any,
 ) -> CorpusReport:
@@ -71,6 +73,9 @@ def prepare_corpus(
         Processes of a local Dask cluster; by default as many as there are cores and samples.
     scheduler
         Address of a Dask scheduler to use instead.
+    lift_to, chain
+        The corpus's assembly, where samples are on another one, which ``genome`` or they themselves name: their
+        peaks and fragments are lifted. As in :func:`annatac.jobs.prepare`.
     on_sample
         Is told each sample's name with what became of it.
     reading
@@ -91,9 +96,12 @@ def prepare_corpus(
     named = _named(inputs)
     counting = {"assign": assign, "openness": openness}
     made = {"islands": "given" if universe else islands, **counting, "blacklist": mark(blacklist)}
-    where = existing_universe(output, made, genome=genome, bin_size=bin_size, universe=universe)
+    if lift_to is None and chain is not None:
+        raise ConfigError(f"{chain} leads between two assemblies: name the corpus's with --lift-to.")
+    on = lift_to or genome
+    where = existing_universe(output, made, genome=on, bin_size=bin_size, universe=universe)
     if where is None:
-        where = new_universe(universe, genome=genome, islands=islands, genes=genes, bin_size=bin_size)
+        where = new_universe(universe, genome=on, islands=islands, genes=genes, bin_size=bin_size)
     options = {name: mark(value) for name, value in reading.items() if value is not None}
     settings = {"bin_size": where.bin_size, **made, "standard_chromosomes": True}
     common: dict[str, Any] = {
@@ -103,6 +111,8 @@ def prepare_corpus(
         "genes": _absolute(genes),
         "islands": {**counting, "blacklist": _absolute(blacklist)},
         "reading": {name: _absolute(value) for name, value in reading.items() if value is not None},
+        "lifts": lift_to is not None,
+        "chain": _absolute(chain),
     }
     with open_for_writing(output, where, island_settings=settings) as writer:
         report = CorpusReport(writer.manifest)

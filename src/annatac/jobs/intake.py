@@ -17,9 +17,10 @@ from annatac.corpus.shards import Shard
 from annatac.corpus.writer import new_place, write_staged
 from annatac.errors import AnnatacWarning, AssemblyError, InputError
 from annatac.genome.assemblies import genome_label, is_known
-from annatac.jobs.reading import check_stated_genome
+from annatac.jobs.reading import check_stated_genome, read_to_lift
 from annatac.pp.counts import column_sums
 from annatac.pp.islands import peak_islands
+from annatac.pp.lift import Lift
 from annatac.pp.reading import read
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
@@ -48,6 +49,8 @@ class Intake:
         Options of :func:`annatac.pp.peak_islands`.
     reading
         Options of :func:`annatac.read`.
+    lifts, chain
+        Whether a sample on another assembly is lifted to the corpus's, and by which chain file.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Intake:
     genes: str | Path | None = None
     islands: dict[str, Any] = field(default_factory=dict)
     reading: dict[str, Any] = field(default_factory=dict)
+    lifts: bool = False
+    chain: str | Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +91,8 @@ def take_in(intake: Intake) -> Staged:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", AnnatacWarning)
         universe = _universe(intake.corpus, intake.universe_id)
-        adata = _read(intake, universe)
-        islands = peak_islands(adata, bin_size=universe.bin_size or 5000, **intake.islands)
+        adata, lift = _read(intake, universe)
+        islands = peak_islands(adata, bin_size=universe.bin_size or 5000, lift=lift, **intake.islands)
         tokens, overlap = tokenize(islands, universe)
         if tokens.shape[0] == 0:
             raise InputError(f"{intake.path} has no cell.")
@@ -110,18 +115,29 @@ def take_in(intake: Intake) -> Staged:
     return Staged(place=place, shards=tuple(shards), facts=facts, warnings=said)
 
 
-def _read(intake: Intake, universe: Universe) -> AnnData:
+def _read(intake: Intake, universe: Universe) -> tuple[AnnData, Lift | None]:
+    if intake.lifts:
+        assert universe.genome is not None
+        return read_to_lift(
+            intake.path,
+            universe.genome,
+            chain=intake.chain,
+            genome=intake.genome,
+            genes=intake.genes,
+            bin_size=universe.bin_size or 5000,
+            **intake.reading,
+        )
     adata = read(intake.path, genome=intake.genome, bin_size=universe.bin_size or 5000, **intake.reading)
     stated = adata.uns.get(keys.GENOME)
     if universe.genome and stated and genome_label(str(stated)) != universe.genome:
         raise AssemblyError(
-            f"{intake.path} is on {genome_label(str(stated))}, the corpus on {universe.genome}. Map it to "
-            f"{universe.genome}, or write another corpus for it."
+            f"{intake.path} is on {genome_label(str(stated))}, the corpus on {universe.genome}. Lift it with "
+            f"--lift-to {universe.genome}, or write another corpus for it."
         )
     if universe.genome and not stated and is_known(universe.genome):
         adata.uns[keys.GENOME] = universe.genome
     check_stated_genome(adata, intake.genes)
-    return adata
+    return adata, None
 
 
 @lru_cache(maxsize=1)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annatac import keys
+from annatac.errors import ConfigError
 from annatac.io.atomic import check_writable
+from annatac.io.labels import read_labels
 from annatac.io.write import write_cells
-from annatac.jobs.reading import read_checked
+from annatac.jobs.reading import LABELS_KEY, read_checked, read_to_lift
 from annatac.pp.binning import Assign, Openness
 from annatac.pp.islands import peak_islands
 from annatac.pp.quality import qc
+from annatac.pp.reading import join_samples, sample_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,6 +37,8 @@ def prepare(
     min_fragments: int | None = None,
     chrom_sizes: str | Path | None = None,
     labels: str | Path | None = None,
+    lift_to: str | None = None,
+    chain: str | Path | None = None,
 ) -> AnnData:
     """Write cells x peak islands (h5ad) and return them.
 
@@ -47,6 +52,10 @@ def prepare(
         As in :func:`annatac.read`.
     labels
         Table of barcode and type for ``obs['cell_type']``.
+    lift_to, chain
+        Assembly to lift peaks and fragments to before they are put into islands, and a UCSC chain file that leads
+        there, in either direction (None: one of :mod:`annatac.datasets`). Inputs that are on it stay as they are;
+        ``genes`` and ``blacklist`` are on it.
 
     Returns
     -------
@@ -58,29 +67,49 @@ def prepare(
         Unusable inputs; another assembly than stated; options that do not fit; an output not writable.
     """
     check_writable(output)
-    adata = read_checked(
-        inputs,
-        genome=genome,
-        genes=genes,
-        labels=labels,
-        peaks=peaks,
-        barcodes=barcodes,
-        min_fragments=min_fragments,
-        bin_size=bin_size,
-        chrom_sizes=chrom_sizes,
-    )
-    cells = peak_islands(
-        adata,
-        bin_size=bin_size,
-        islands=islands,  # type: ignore[arg-type]
-        genes=genes,
-        assign=assign,
-        openness=openness,
-        blacklist=blacklist,
-    )
+    if lift_to is None and chain is not None:
+        raise ConfigError(f"{chain} leads between two assemblies: name the one to lift to with --lift-to.")
+    reading: dict[str, Any] = {
+        "genome": genome,
+        "genes": genes,
+        "peaks": peaks,
+        "barcodes": barcodes,
+        "min_fragments": min_fragments,
+        "bin_size": bin_size,
+        "chrom_sizes": chrom_sizes,
+    }
+    making: dict[str, Any] = {
+        "bin_size": bin_size,
+        "islands": islands,
+        "genes": genes,
+        "assign": assign,
+        "openness": openness,
+        "blacklist": blacklist,
+    }
+    if lift_to is None:
+        cells = peak_islands(read_checked(inputs, **reading), **making)
+    else:
+        cells = _lifted(inputs, lift_to, chain, reading, making)
+    if labels is not None:
+        cells.obs[LABELS_KEY] = read_labels(labels, cells.obs_names)
     qc(cells)
     write_cells(cells, output)
     return cells
+
+
+def _lifted(
+    inputs: Sequence[str | Path],
+    target: str,
+    chain: str | Path | None,
+    reading: dict[str, Any],
+    making: dict[str, Any],
+) -> AnnData:
+    """Return cells x islands of the assembly ``target``: each input is lifted before it is put into islands."""
+    parts = []
+    for path in inputs:
+        adata, lift = read_to_lift(path, target, chain=chain, **reading)
+        parts.append(peak_islands(adata, lift=lift, **making))
+    return parts[0] if len(parts) == 1 else join_samples(parts, sample_names([Path(path) for path in inputs]))
 
 
 def facts(cells: AnnData) -> dict[str, float | int | str | None]:
