@@ -222,7 +222,8 @@ def _lift(base: Artifact | None, chain: str | Path | None, genome: Any) -> Lift 
                 "--chain out."
             )
         return None
-    lift = Lifting(None if chain is None else Path(chain)).to(base.universe, genome)
+    lifting = Lifting(None if chain is None else Path(chain), places=base.places)
+    lift = lifting.to(base.universe, genome)
     if lift is None:
         check_assembly(None if genome is None else genome_label(str(genome)), base.universe.genome)
     return lift

@@ -44,6 +44,9 @@ class Lifting:
         MissingFileError, DamagedFileError, InputError, AssemblyError
             The chain file cannot be read, or is between other assemblies.
         """
+        source = None if genome is None else genome_label(genome)
+        if self.chain is None and source is not None and source in self.places and source != universe.genome:
+            return Lift(liftover_by(universe, self.places[source], source), self.whole_islands)
         return self.between(genome, universe.genome)
 
     def between(self, genome: str | None, target: str | None) -> Lift | None:
@@ -53,8 +56,6 @@ class Lifting:
         source, target = genome_label(genome), genome_label(target)
         if source == target or not (is_known(source) and is_known(target)):
             return None
-        if self.chain is None and source in self.places:
-            return Lift(liftover_by(universe, self.places[source], source), self.whole_islands)
         chain = self.chain if self.chain is not None else datasets.chain_between(source, target)
         if chain is None:
             return None

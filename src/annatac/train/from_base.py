@@ -101,7 +101,7 @@ def base_vectors(
         raise OverlapError(_too_few(universe, own, is_known, median))
     if lift is not None:
         warnings.warn(
-            f"The base is on {own.genome}, the reference on {universe.genome}: by {lift.liftover.chain.name} the base "
+            f"The base is on {own.genome}, the reference on {universe.genome}: by {lift.liftover.means} the base "
             f"knows {is_known.mean():.1%} of its {len(universe):,} islands. The model stays on {universe.genome}.",
             AnnatacWarning,
             stacklevel=2,
