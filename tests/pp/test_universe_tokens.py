@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 
 import anndata as ad
 import numpy as np
@@ -226,6 +227,26 @@ def test_chromosomes_without_a_count_say_nothing_of_the_assembly():
     match = check_profile(peak_islands(_cells(x, names, uns={"genome": "hg38"})), universe)
     assert match.n_islands == 200
     assert match.r > 0.5
+
+
+def test_the_profile_of_a_large_query_takes_time_linear_in_its_islands():
+    n = 60_000
+    names = np.array(
+        [f"chr{i % 20 + 1}:{i // 20 * 5000}-{i // 20 * 5000 + 5000}" for i in range(n)], dtype=object
+    )
+    starts = np.arange(n) // 20 * 5000
+    large = Universe(
+        names=names,
+        n_peaks=np.ones(n, np.int32),
+        mean_openness=np.random.default_rng(0).gamma(1, 0.5, n).astype(np.float32),
+        chrom=np.array([name.split(":")[0] for name in names], dtype=object),
+        start=starts,
+        end=starts + 5000,
+        genome="hg38",
+    )
+    began = time.process_time()
+    assert check_profile(large, large).r > 0.99
+    assert time.process_time() - began < 10  # comparing all with all: more than a minute
 
 
 def test_stated_genome_of_cells(reference):

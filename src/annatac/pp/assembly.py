@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError
@@ -92,7 +92,8 @@ def check_profile(islands: AnnData | Universe, universe: Universe) -> ProfileCor
     at = universe.index_of(query.names)
     known = at >= 0
     if query.chrom is not None:  # a chromosome without a count was not measured: fragments of some only
-        known &= np.isin(query.chrom, query.chrom[query.mean_openness > 0])
+        # by pandas: np.isin compares every string with every other one
+        known &= pd.Index(query.chrom).isin(pd.unique(query.chrom[query.mean_openness > 0]))
     match = profile_correlation(query.mean_openness[known], universe.mean_openness[at[known]])
     if not universe.has_coordinates:
         return match
