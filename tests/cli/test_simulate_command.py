@@ -70,6 +70,9 @@ def test_what_is_refused(run, inputs, outputs, bulk, tmp_path):
     refused("--mixture fitted needs the cells", path, "--mixture", "fitted")
     refused("neither 'equal' nor 'fitted' nor a file", path, "--mixture", "equally")
     refused("leave out --median-open", path, "--like", query, "--median-open", 50)
+    many = ["--cells-per-type", 10**9, "--median-open", 50]
+    refused("2,000,000,000 cells of 53 open islands on average are more than the 2,147,483,647", path, *many)
+    refused("Ask for at most 40,155,855 cells", path, *many)
     adata.obs["cell_type"] = ["A", "A"]
     adata.write_h5ad(tmp_path / "twice.h5ad")
     refused("more than one profile, first 'A'", tmp_path / "twice.h5ad")

@@ -25,6 +25,7 @@ from annatac.simulate.profiles import TYPE_KEY, Profiles, as_profiles, read_prof
 if TYPE_CHECKING:
     from anndata import AnnData
 
+MOST_OPEN_PEAKS = 2**31 - 1  # entries of a sparse matrix with indices of 32 bits
 BACKGROUND, QUERY_BACKGROUND = 0.1, 0.5  # the second was chosen on BM0828 (docs/zero-shot.md)
 
 
@@ -130,6 +131,7 @@ def simulate(
         batch_effect=batch_effect,
         seed=seed,
     )
+    _refuse_too_many(sum(drawn.n_cells), statistics)
     write_parts(
         output,
         ((part.counts, part.obs) for part in drawn.parts()),
@@ -145,6 +147,23 @@ def simulate(
         median_open=float(np.median(statistics.open_islands)),
         shares={} if shares is None else dict(zip(profiles.names, shares.tolist(), strict=True)),
     )
+
+
+def _refuse_too_many(n_cells: int, statistics: CellStatistics) -> None:
+    """Refuse more open peaks than one file holds, before they are drawn; each open island has one or more.
+
+    Raises
+    ------
+    ConfigError
+        Names the numbers, and what to do.
+    """
+    mean_open = float(statistics.open_islands.mean())
+    if n_cells * mean_open > MOST_OPEN_PEAKS:
+        raise ConfigError(
+            f"{n_cells:,} cells of {mean_open:,.0f} open islands on average are more than the {MOST_OPEN_PEAKS:,} open "
+            f"peaks that one file holds. Ask for at most {int(MOST_OPEN_PEAKS / mean_open):,} cells, and write several "
+            "files with different seeds."
+        )
 
 
 def mixture_of(
