@@ -2,12 +2,12 @@
 
     python perf/mouse_human.py
 
-Mouse: SNARE-seq of the cortex (6,197 cells, types of 50 cells or more), the openness of 5-kb islands with a start site
+Mouse: SNARE-seq of the cortex (6,197 cells, types of 50 cells or more), openness of 5-kb islands with a start site
 (mm10). Human: 164 DNase profiles of cell types and tissues (hg19), the same. Genes with one symbol in both, letter case
-aside. No human data set of labelled cortex cells is at hand, so annotation cannot be judged; what can be seen is whether
-the genes' ratios agree: those of a mouse type to the mean of the mouse types, with those of a human profile to the mean
-of the human ones (Spearman, over genes). Of the 164, three are of neurons to be (fetal brain, two; neuronal progenitors)
-and three of astrocytes: their best rank among the 164 is given for each mouse type.
+aside. No human data set of labelled cortex cells is at hand, so that annotation cannot be judged; what can be seen is
+whether the genes' ratios agree: those of a mouse type to the mean of the mouse types, with those of a human profile to
+the mean of the human ones (Spearman, over genes). Of the 164, three are of neurons to be (fetal brain, two; neuronal
+progenitors) and three of astrocytes: their best rank among the 164 is given for each mouse type.
 """
 
 from __future__ import annotations

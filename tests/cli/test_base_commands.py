@@ -113,7 +113,7 @@ def test_a_recipe_that_does_not_fit_the_base(refused, inputs, base, model, tmp_p
 def test_a_base_that_does_not_exist(refused, inputs):
     labelled = ["finetune", inputs / "reference.h5ad", "--label-key", "cell_type"]
     refused("no ready model has that name. Did you mean 'human-base'?", *labelled, "--base", "human-bse")
-    refused("No model at lab/atlas", *labelled, "--base", "lab/atlas")
+    refused("`annatac models fetch lab/atlas -o FOLDER` first", *labelled, "--base", "lab/atlas")
 
 
 class Cut(SimpleHTTPRequestHandler):

@@ -43,9 +43,14 @@ def find(name_or_path: str | Path) -> Path:
         return path
     if name in names():
         return SHIPPED / name
+    hub = (
+        f" Is it on the hub? `annatac models fetch {name} -o FOLDER` first."
+        if _HUB_NAME.fullmatch(name)
+        else ""
+    )
     raise ModelError(
-        f"No model at {path}: it does not exist, and no ready model has that name.{nearest(name, names())} Give the "
-        f"folder that `annatac finetune -o` wrote, or one of: {', '.join(names()) or 'none ships'}."
+        f"No model at {path}: it does not exist, and no ready model has that name.{nearest(name, names())}{hub} Give "
+        f"the folder that `annatac finetune -o` wrote, or one of: {', '.join(names()) or 'none ships'}."
     )
 
 
