@@ -4,13 +4,15 @@
     python perf/benchmark_docs.py                                  # writes the docs anew from perf/results
     python perf/benchmark_docs.py --check                          # fails where the docs say something else
 
-What stands between `<!-- benchmark:NAME -->` and `<!-- /benchmark:NAME -->` in docs/benchmarks.md is written here and
-nowhere else. `make benchmark-quick` and `make benchmark` call this.
+What stands between `<!-- benchmark:NAME -->` and `<!-- /benchmark:NAME -->` in docs/benchmarks.md, and between the
+marks `agreement` in docs/benchmarking.md (from perf/agreement.py), is written here and nowhere else.
+`make benchmark-quick` and `make benchmark` call this.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -27,6 +29,7 @@ from annatac.report.benchmark_page import drawn_methods
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
+GUIDE = ROOT / "docs" / "benchmarking.md"
 RESULTS = ROOT / "perf" / "results"
 IMAGES = ROOT / "docs" / "images"
 NAMES = ("quick", "full", "protocols")
@@ -107,16 +110,47 @@ def pictures(name: str, table: pd.DataFrame) -> list[tuple[str, str, object]]:
     return found
 
 
-def written(page: str) -> str:
-    """Return the page with what stands between the marks written anew."""
-    for name in NAMES:
-        begin, end = f"<!-- benchmark:{name} -->", f"<!-- /benchmark:{name} -->"
+def written(page: str, texts: dict[str, str]) -> str:
+    """Return the page with what stands between the marks written anew, ``texts`` by the names of the marks."""
+    for name, text in texts.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if begin not in page or end not in page:
-            raise SystemExit(f"{PAGE} lacks the marks {begin} and {end}")
+            raise SystemExit(f"A page lacks the marks {begin} and {end}")
         before, rest = page.split(begin, 1)
         _, after = rest.split(end, 1)
-        page = f"{before}{begin}\n\n{section(name)}\n{end}{after}"
+        page = f"{before}{begin}\n\n{text}\n{end}{after}"
     return page
+
+
+def pages() -> dict[Path, str]:
+    """Return each page as it shall be."""
+    texts = {PAGE: {f"benchmark:{name}": section(name) for name in NAMES}, GUIDE: {"agreement": agreement()}}
+    return {path: written(path.read_text(encoding="utf-8"), own) for path, own in texts.items()}
+
+
+def agreement() -> str:
+    """Return the table of our versions against the packages."""
+    path = RESULTS / "agreement.json"
+    if not path.is_file():
+        return "Not run yet.\n"
+    rows = []
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        head = [row["method"], set_title(row["set"])]
+        if not row["n_runs"]:
+            rows.append([*head, "", "", f"not compared: {row['error'][:80]}", ""])
+            continue
+        figures = [f"{row[f'accuracy_{key}']:.3f} / {row[f'macro_f1_{key}']:.3f}" for key in ("ours", "live")]
+        words = "yes" if row["within_2_points"] else "no"
+        rows.append([*head, *figures, f"{100 * row['same_call']:.0f} % of {row['n_cells']}", words])
+    heads = [
+        "method",
+        "set",
+        "ours, accuracy / macro-F1",
+        "package",
+        "same call",
+        "within 2 points of accuracy",
+    ]
+    return _markdown(heads, rows) + "\n"
 
 
 def _scores(table: pd.DataFrame) -> str:
@@ -269,13 +303,13 @@ def main() -> None:
         parser.error("a folder and --name go together")
     if arguments.folder is not None:
         take_in(arguments.folder, arguments.name)
-    page = PAGE.read_text(encoding="utf-8")
-    anew = written(page)
+    for path, anew in pages().items():
+        if not arguments.check:
+            path.write_text(anew, encoding="utf-8")
+        elif re.sub(r"\s+", " ", anew) != re.sub(r"\s+", " ", path.read_text(encoding="utf-8")):
+            sys.exit(f"{path} is not what perf/results gives: run `python perf/benchmark_docs.py`.")
     if arguments.check:
-        if re.sub(r"\s+", " ", anew) != re.sub(r"\s+", " ", page):
-            sys.exit(f"{PAGE} is not what perf/results gives: run `python perf/benchmark_docs.py`.")
         return
-    PAGE.write_text(anew, encoding="utf-8")
     for name in [arguments.name] if arguments.name else NAMES:
         path = RESULTS / f"benchmark_{name}.csv"
         if path.is_file():

@@ -64,6 +64,7 @@ def finetune(
     overwrite: bool = False,
     keep_reference: bool = True,
     hierarchy: str | Path = CELL_ONTOLOGY,
+    calibrate: bool = True,
     progress: bool = False,
 ) -> Annotator:
     """Train a model on labelled cells and write its folder.
@@ -103,6 +104,9 @@ def finetune(
     hierarchy
         Where the types' ancestors come from, which an unsure cell is answered by: 'cell-ontology' (types
         without a term there have the root alone), a CSV or TSV of child and parent, or 'none'.
+    calibrate
+        Judge confidence and novelty by networks that have not seen the cells they score, which doubles the time of
+        training. Without, probabilities are the softmax, as published, and there are no prediction sets.
     progress
         Show a bar on standard error.
 
@@ -169,10 +173,12 @@ def finetune(
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()
-    unseen = cross_fitted(
-        task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress
-    )
-    trust = fit_trust(unseen, tokens, codes, len(labels.classes), groups)
+    trust = None
+    if calibrate:
+        unseen = cross_fitted(
+            task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress
+        )
+        trust = fit_trust(unseen, tokens, codes, len(labels.classes), groups)
 
     counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
     artifact = Artifact(

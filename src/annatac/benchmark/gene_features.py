@@ -30,14 +30,15 @@ def log_gene_scores(adata: AnnData, genes: pd.DataFrame | None = None) -> tuple[
     InputError, MissingFileError
         The assembly is not stated or its genes are not among the data sets; or they are not on this machine.
     """
-    scores = gene_scores(adata, _genes_of(str(adata.uns.get("genome", ""))) if genes is None else genes)
+    scores = gene_scores(adata, genes_of(str(adata.uns.get("genome", ""))) if genes is None else genes)
     x = sp.csr_matrix(scores.X)
     x.data = np.log1p(x.data)
     return x, [str(name) for name in scores.var_names]
 
 
 @cache
-def _genes_of(genome: str) -> pd.DataFrame:
+def genes_of(genome: str) -> pd.DataFrame:
+    """Return the genes of an assembly, from :mod:`annatac.datasets`; errors as in :func:`log_gene_scores`."""
     name = f"{genome}_genes"
     if name not in datasets.names():
         raise InputError(

@@ -44,6 +44,9 @@ class MethodSpec:
     own_features
         It takes a query of another study with the query's own peaks, as users have it. The others get both studies
         over the reference's peaks that the query measured (:mod:`annatac.benchmark.features`).
+    environment
+        Of :mod:`annatac.benchmark.environments`, where the method needs one: without it, it is recorded as not set
+        up.
     """
 
     about: str
@@ -51,6 +54,7 @@ class MethodSpec:
     source: Literal["annatac", "library", "reimplemented", "live"]
     inductive: bool = True
     own_features: bool = False
+    environment: str = ""
 
 
 @cache

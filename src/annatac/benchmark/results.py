@@ -56,7 +56,7 @@ def tidy(paths: Iterable[str | Path]) -> pd.DataFrame:
     Returns
     -------
     DataFrame with ``method``, ``source``; the run (``set``, ``kind`` of protocol, ``level``, ``held_type``,
-    ``fold``, ``repeat``, ``seed``); ``status`` ('ok', 'failed', 'timeout', 'out_of_memory') and ``error``;
+    ``fold``, ``repeat``, ``seed``); ``status`` ('ok', 'failed', 'timeout', 'out_of_memory', 'not_set_up'), ``error``;
     ``metric``, ``cell_type`` ('' over all types) and ``value``, with ``low`` and ``high`` (95 % bootstrap interval)
     where there is one; ``n_cells`` judged and ``n_reference`` learnt from. Metrics are those of the paper,
     ``balanced_accuracy``, ``calibration_error``, ``unknown_auroc``, by type ``precision``, ``recall``, ``f1``, and

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from annatac import __version__
+from annatac.benchmark.environments import is_ready
+from annatac.benchmark.live import not_set_up
+from annatac.benchmark.method import methods
 from annatac.benchmark.processes import group_memory_mb, kill_group
 from annatac.benchmark.tasks import Task
 from annatac.corpus.lock import writing
@@ -89,7 +92,8 @@ def run_tasks(
 
     Notes
     -----
-    A task that crashes, or runs out of time or memory, is recorded as such and does not stop the others.
+    A task that crashes, runs out of time or memory, or needs an environment that is not set up, is recorded as such
+    and does not stop the others. The last runs again as soon as its environment is there.
 
     Raises
     ------
@@ -116,18 +120,25 @@ def run_tasks(
         running: list[_Running] = []
         try:
             while waiting or running:
+                ended: list[Outcome] = []
                 while waiting and len(running) < workers:
-                    running.append(_start(waiting.pop(0), Path(scratch), limits))
-                time.sleep(_POLL_S)
+                    task = waiting.pop(0)
+                    if lacking := _lacking(task):
+                        ended.append(_record(task, limits, "not_set_up", lacking))
+                    else:
+                        running.append(_start(task, Path(scratch), limits))
+                if running and not ended:
+                    time.sleep(_POLL_S)
                 for one in running[:]:
                     if _watch(one, limits):
                         running.remove(one)
-                        outcome = _outcome(one, limits)
-                        with atomic_path(folder / f"{one.task.id}.json") as path:
-                            path.write_text(json.dumps(outcome) + "\n", encoding="utf-8")
-                        n_done += 1
-                        if on_done is not None:
-                            on_done(Progress(n_done=n_done, n_tasks=len(tasks), outcome=outcome))
+                        ended.append(_outcome(one, limits))
+                for outcome in ended:
+                    with atomic_path(folder / f"{Task.from_dict(outcome['task']).id}.json") as path:
+                        path.write_text(json.dumps(outcome) + "\n", encoding="utf-8")
+                    n_done += 1
+                    if on_done is not None:
+                        on_done(Progress(n_done=n_done, n_tasks=len(tasks), outcome=outcome))
         finally:
             for one in running:
                 kill_group(one.process)
@@ -146,7 +157,17 @@ def _is_done(path: Path, limits: Limits, *, retry: bool) -> bool:
         return bool(outcome["limit_s"] >= limits.seconds)
     if status == "out_of_memory":
         return bool(outcome["limit_mb"] >= limits.memory_mb)
+    if status == "not_set_up":
+        return False
     return status == "ok" or not retry
+
+
+def _lacking(task: Task) -> str:
+    """Return what to say where the method's environment is missing; '' where it has what it needs."""
+    spec = methods().get(task.method)
+    if spec is None or not spec.environment or is_ready(spec.environment):
+        return ""
+    return not_set_up(spec.environment)
 
 
 def _start(task: Task, scratch: Path, limits: Limits) -> _Running:
@@ -189,18 +210,25 @@ def _outcome(one: _Running, limits: Limits) -> Outcome:
         status, error, log = _failure(one, limits)
     else:
         found = json.loads(one.result.read_text(encoding="utf-8"))
+    costs = {
+        "wall_s": time.monotonic() - one.began,
+        "peak_mb": max(one.peak_mb, found.pop("own_peak_mb", 0.0)),
+    }
+    return {**_record(one.task, limits, status, error), **costs, "log": log, **found}
+
+
+def _record(task: Task, limits: Limits, status: str, error: str) -> Outcome:
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "task": one.task.to_dict(),
+        "task": task.to_dict(),
         "status": status,
         "error": error,
-        "log": log,
+        "log": [],
         "limit_s": limits.seconds,
         "limit_mb": limits.memory_mb,
-        "wall_s": time.monotonic() - one.began,
-        "peak_mb": max(one.peak_mb, found.pop("own_peak_mb", 0.0)),
-        **found,
+        "wall_s": 0.0,
+        "peak_mb": 0.0,
     }
 
 

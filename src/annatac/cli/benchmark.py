@@ -67,6 +67,14 @@ def benchmark(
     list_methods: Annotated[
         bool, _option("--list", help="List methods and suites, and leave.", panel=_WHAT)
     ] = False,
+    setup: Annotated[
+        bool,
+        _option(
+            "--setup",
+            help="Make the environments of published packages (by pip, from the network), and leave.",
+            panel=_HOW,
+        ),
+    ] = False,
     workers: Annotated[int, _option("--workers", min=1, help="Tasks at a time.", panel=_HOW)] = 1,
     limit_minutes: Annotated[
         float | None, _option("--limit-minutes", min=0.01, help="Time limit of a task.", panel=_HOW)
@@ -94,15 +102,19 @@ def benchmark(
           --batch-key donor --methods annatac,logistic_balanced -o mine
       annatac benchmark --reference a.h5ad --query b.h5ad -o cross \\
           --methods annatac,naive_bayes --seeds 0,1,2
+      annatac benchmark --setup --methods celltypist_live,singler_live
     """
     if list_methods:
         _list()
+        return
+    named = [part.strip() for part in methods.split(",") if part.strip()] if methods else None
+    if setup:
+        _set_up(named)
         return
     if output is None:
         raise typer.BadParameter("give the folder of results with -o")
     from annatac import jobs
 
-    named = [part.strip() for part in methods.split(",") if part.strip()] if methods else None
     found = jobs.benchmark(
         _suite(suite, reference, query, label_key, batch_key, named),
         output,
@@ -174,6 +186,18 @@ def _tell(progress: Progress) -> None:
         f"[{progress.n_done}/{progress.n_tasks}] {task['method']} on {what}, seed {task['seed']}: {said} ({cost})",
         err=True,
     )
+
+
+def _set_up(named: list[str] | None) -> None:
+    from annatac import jobs
+    from annatac.errors import InputError
+
+    found = jobs.set_up_rivals(named, on_step=lambda text: typer.echo(text, err=True) if speaks() else None)
+    for one in found:
+        if not one.error:
+            say(f"{one.name}: {one.folder}")
+    if failed := [one.error for one in found if one.error]:
+        raise InputError("\n".join(failed))
 
 
 def _list() -> None:

@@ -24,7 +24,7 @@ _SHARPNESS = 50.0  # probabilities are the softmax of so many times the label sc
 class SingleR:
     """Markers of each pair of types, correlation with every reference cell, the 0.8 quantile a type.
 
-    The markers of a pair are the genes with the largest difference of mean log-scores, 500 (2/3)^log2(K) of them.
+    The markers of a pair are the genes with the largest difference of median log-scores, 500 (2/3)^log2(K) of them.
     Types within 0.05 of a cell's best score are compared again on their own markers, until one is left.
     """
 
@@ -38,13 +38,13 @@ class SingleR:
         names, self.codes = np.unique(labels_of(reference, label_key), return_inverse=True)
         self.classes = [str(name) for name in names]
         k = len(names)
-        mean = np.array([np.asarray(self.x[self.codes == j].mean(axis=0)).ravel() for j in range(k)])
+        middle = np.array([np.median(self.x[self.codes == j].toarray(), axis=0) for j in range(k)])
         n_markers = max(1, round(500 * (2 / 3) ** np.log2(k)))
         self.markers: dict[tuple[int, int], Whole] = {}
         for a in range(k):
             for b in range(k):
                 if a != b:
-                    change = mean[a] - mean[b]
+                    change = middle[a] - middle[b]
                     best = np.argsort(-change, kind="stable")[:n_markers]
                     self.markers[a, b] = best[change[best] > 0]
 
