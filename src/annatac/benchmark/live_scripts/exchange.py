@@ -1,5 +1,7 @@
 """What every script here shares. They run under a rival's own Python, where annatac is not installed."""
 
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Cellcano through its two commands: gene scores in, labels out."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """CellTypist with feature selection, as its authors train models; counts of peaks."""
 
+from __future__ import annotations
+
 import anndata
 import celltypist
 import numpy as np

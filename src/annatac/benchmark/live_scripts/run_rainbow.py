@@ -1,5 +1,7 @@
 """RAINBOW as its package runs it; counts of peaks in, labels out."""
 
+from __future__ import annotations
+
 import anndata
 import pandas as pd
 import scrainbow

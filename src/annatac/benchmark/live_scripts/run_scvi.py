@@ -1,5 +1,7 @@
 """PeakVI and scANVI of scvi-tools on peaks open in 5 % of the cells, as its tutorials advise."""
 
+from __future__ import annotations
+
 import anndata
 import numpy as np
 import pandas as pd

@@ -1,5 +1,7 @@
 """SingleR by the maintainers of the R package: gene scores, labels with their scores."""
 
+from __future__ import annotations
+
 import numpy as np
 import singler
 from exchange import read, write
