@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
+from safetensors.numpy import load_file
 
 import annatac
 from annatac import tl
+from annatac.annotate import reference
 from annatac.errors import ModelError, OutputError
 from annatac.model import artifact
 
@@ -57,14 +61,50 @@ def debug_reference():
     return simulate_cells(320, cell_types=3, n_islands=250, open_islands=70, seed=1)[:100].copy()
 
 
-def test_rows_of_islands_are_stored_in_16_bits(model_folder):
-    from safetensors.numpy import load_file
+def test_rows_of_islands_are_stored_in_8_bits(model_folder):
+    model = annatac.load(model_folder).artifact
+    n_islands, n_types = len(model.universe), len(model.classes)
+    stored = {}
+    for name in ("model", "calibration", "reference"):
+        stored |= load_file(model_folder / f"{name}.safetensors")
+    of_islands = {name: tuple(value.shape) for name, value in stored.items() if n_islands in value.shape}
+    n_dimensions = model.network.config.position_dim
+    assert of_islands == {
+        "encoder.table.vectors.codes": (n_islands, n_dimensions),
+        "wide.linear.codes": (n_islands, n_types),
+        "wide.profile.codes": (n_islands, n_types),
+        "log_ratios.codes": (n_islands, n_types),
+        "profiles.codes": (n_islands, n_types),
+        "wide.idf": (n_islands,),
+    }
+    assert all(stored[name].dtype == np.uint8 for name in of_islands if name.endswith(".codes"))
 
-    tensors = load_file(model_folder / "model.safetensors")
-    n_islands = len(annatac.load(model_folder).artifact.universe)
-    of_islands = [name for name, value in tensors.items() if n_islands in value.shape and value.ndim == 2]
-    assert sorted(of_islands) == ["encoder.table.vectors", "wide.linear", "wide.profile"]
-    assert all(tensors[name].dtype == np.float16 for name in of_islands)
+
+def test_a_model_of_format_version_1_is_read(model_folder, tmp_path, query):
+    """Tables in 16 bits, the reference's profiles as types x islands: what version 1 wrote."""
+    model = annatac.load(model_folder)
+    shutil.copytree(model_folder, tmp_path / "old")
+    tables = {
+        name: value.half() if value.ndim == 2 else value
+        for name, value in model.artifact.network.state_dict().items()
+    }
+    artifact.save_file(tables, tmp_path / "old" / "model.safetensors")
+    artifact.save_file(model.artifact.reference, tmp_path / "old" / "reference.safetensors")
+    artifact.save_file(model.artifact.held_out, tmp_path / "old" / "calibration.safetensors")
+    config = json.loads((model_folder / "config.json").read_text()) | {"version": 1}
+    config.pop("sha256")
+    for name in ("model", "reference", "calibration"):
+        file = tmp_path / "old" / f"{name}.safetensors"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        config["files"][file.name] = {"bytes": file.stat().st_size, "sha256": digest}
+    config["sha256"] = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
+    old = annatac.load(tmp_path / "old")
+    assert torch.equal(old.artifact.reference["profiles"], model.artifact.reference["profiles"])
+    tokens, _ = model.tokens(query)
+    np.testing.assert_allclose(
+        old.predict(tokens).probabilities, model.predict(tokens).probabilities, atol=5e-3
+    )
 
 
 def test_the_reference_that_is_kept(annotator, debug_reference, tmp_path):
@@ -87,6 +127,20 @@ def test_the_reference_that_is_kept(annotator, debug_reference, tmp_path):
     known = with_it.artifact.universe.index_of(peak_islands(debug_reference).var_names)
     shares = x[at].mean(0)[known >= 0]
     np.testing.assert_allclose(with_it.artifact.reference["profiles"][1], shares, atol=1e-3)
+    again = annatac.load(tmp_path / "n").artifact.reference
+    assert all(torch.equal(value, again[name]) for name, value in with_it.artifact.reference.items())
+
+
+def test_few_deep_cells_of_a_reference_are_kept(monkeypatch):
+    monkeypatch.setattr(reference, "MAX_OPEN", 100)
+    tokens = sp.csr_matrix((np.random.default_rng(0).random((60, 40)) < 0.5).astype(np.uint8))
+    labels = np.arange(60) % 2
+    kept = reference.reference_tensors(tokens, labels, 2, 0)
+    assert len(kept["sample_islands"]) <= 100
+    assert np.bincount(kept["sample_labels"]).min() >= 2
+    monkeypatch.setattr(reference, "MAX_OPEN", 2)
+    kept = reference.reference_tensors(tokens, labels, 2, 0)
+    assert sorted(kept["sample_labels"].tolist()) == [0, 1]  # a cell a type, however deep
 
 
 # ------------------------------------------------------------------------------------- bad folders
@@ -163,8 +217,8 @@ def forge(folder: Path, **changes) -> None:
 
 
 def test_a_newer_version_is_named(broken):
-    forge(broken, version=2, annatac="9.1")
-    refused(broken, str(broken), r"format version 2, this annatac .* reads version 1.*\(9.1\)")
+    forge(broken, version=3, annatac="9.1")
+    refused(broken, str(broken), r"format version 3, this annatac .* reads versions 1 and 2.*\(9.1\)")
 
 
 def test_a_folder_of_another_program(broken):

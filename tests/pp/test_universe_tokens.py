@@ -65,7 +65,7 @@ def test_saved_and_loaded_is_identical(universe, tmp_path):
         assert before.tolist() == after.tolist()
     assert (loaded.genome, loaded.bin_size) == ("hg38", 5000)
     first = gzip.decompress((tmp_path / "a.tsv.gz").read_bytes()).decode().splitlines()[0]
-    assert first == "# annatac islands v1 genome=hg38 bin_size=5000"
+    assert first == "# annatac islands v2 genome=hg38 bin_size=5000"
 
 
 def test_float32_survives_the_file(universe, tmp_path):
@@ -103,7 +103,7 @@ def test_index_of_reconciles_names(universe):
     assert universe.index_of(wanted).dtype == np.int64
 
 
-HEADER = "# annatac islands v1 genome=hg38 bin_size=5000\n"
+HEADER = "# annatac islands v2 genome=hg38 bin_size=5000\n"
 COLUMNS = "name\tchrom\tstart\tend\tn_peaks\tgenes\tpeaks\tmean_openness\n"
 
 
@@ -111,7 +111,7 @@ COLUMNS = "name\tchrom\tstart\tend\tn_peaks\tgenes\tpeaks\tmean_openness\n"
     ("text", "message"),
     [
         ("name\tchrom\nx\ty\n", "is not a table of islands"),
-        (HEADER.replace("v1", "v9") + COLUMNS, "format version 9, this annatac reads version 1"),
+        (HEADER.replace("v2", "v9") + COLUMNS, "format version 9, this annatac reads versions 1 and 2"),
         (HEADER + "name\tchrom\nx\ty\n", "has the columns name, chrom; expected name, chrom, start"),
         (HEADER + COLUMNS, "holds no island"),
         (HEADER, "is damaged"),
@@ -124,6 +124,27 @@ def test_foreign_files_are_refused(tmp_path, text, message):
     path = tmp_path / "islands.tsv.gz"
     path.write_bytes(gzip.compress(text.encode()))
     with pytest.raises(ModelError, match=message):
+        Universe.load(path)
+
+
+def test_names_and_ends_that_can_be_told_are_left_out_and_those_of_version_1_are_read(universe, tmp_path):
+    path = tmp_path / "islands.tsv.gz"
+    universe.save(path)
+    rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()[2:]]
+    assert [(row[0], row[3]) for row in rows] == [("", "")] * len(universe)
+    old = HEADER.replace("v2", "v1") + COLUMNS
+    for name, chrom, start, end in zip(
+        universe.names, universe.chrom, universe.start, universe.end, strict=True
+    ):
+        old += f"{name}\t{chrom}\t{start}\t{end}\t1\t\t\t0.5\n"
+    path.write_bytes(gzip.compress(old.encode()))
+    loaded = Universe.load(path)
+    assert loaded.names.tolist() == universe.names.tolist()
+    assert loaded.end.tolist() == universe.end.tolist()
+    path.write_bytes(
+        gzip.compress((HEADER.replace("5000", "-") + COLUMNS + "\tchr1\t0\t\t1\t\t\t0.5\n").encode())
+    )
+    with pytest.raises(ModelError, match="column end"):
         Universe.load(path)
 
 

@@ -8,7 +8,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from annatac.model.artifact import PROFILES
+from annatac.model.packing import rounded, table_bits
+
 MAX_CELLS_PER_TYPE = 100
+MAX_OPEN = 200_000  # open islands of all cells that are kept: 1 MB
 
 
 def reference_tensors(
@@ -18,9 +22,10 @@ def reference_tensors(
 
     Returns
     -------
-    ``profiles`` float16 (C, L): share of the type's cells in which an island is open; ``n_cells`` int64
-    (C,); and up to 100 cells a type as CSR: ``sample_indptr`` int64, ``sample_islands`` int32,
-    ``sample_classes`` uint8, ``sample_labels`` int64.
+    ``profiles`` float32 (C, L): share of the type's cells in which an island is open, rounded as it is stored;
+    ``n_cells`` int64 (C,); and as CSR up to 100 cells a type, of deep cells fewer: no more than 200,000 open islands
+    in all, but a cell a type. ``sample_indptr`` int64, ``sample_islands`` int32, ``sample_classes`` uint8,
+    ``sample_labels`` int64.
     """
     n_cells = np.bincount(labels, minlength=n_types)
     members = sp.csr_matrix(
@@ -29,11 +34,16 @@ def reference_tensors(
     is_open = sp.csr_matrix((np.ones(tokens.nnz, np.float32), tokens.indices, tokens.indptr), tokens.shape)
     shares = np.asarray((members @ is_open).todense()) / np.maximum(n_cells, 1)[:, None]
     random = np.random.default_rng([seed, 0x5A3B])
-    chosen = [random.permutation(np.flatnonzero(labels == k))[:MAX_CELLS_PER_TYPE] for k in range(n_types)]
+    n_open, most = np.diff(tokens.indptr), MAX_OPEN // n_types
+    chosen = []
+    for k in range(n_types):
+        drawn = random.permutation(np.flatnonzero(labels == k))[:MAX_CELLS_PER_TYPE]
+        n_fitting = int(np.searchsorted(np.cumsum(n_open[drawn]), most, side="right"))
+        chosen.append(drawn[: max(1, n_fitting)])
     rows = np.sort(np.concatenate(chosen))
     sample = tokens[rows]
     return {
-        "profiles": torch.from_numpy(shares.astype(np.float16)),
+        PROFILES: rounded(torch.from_numpy(shares.T), table_bits(tokens.shape[1])).T.contiguous(),
         "n_cells": torch.from_numpy(n_cells.astype(np.int64)),
         "sample_indptr": torch.from_numpy(sample.indptr.astype(np.int64)),
         "sample_islands": torch.from_numpy(sample.indices.astype(np.int32)),

@@ -15,6 +15,8 @@ from annatac.annotate.calibration import METHOD, Calibration, fit_calibration
 from annatac.annotate.conformal import Thresholds, thresholds
 from annatac.annotate.evidence import Evidence, Floats, evidence_of, profiles_of
 from annatac.annotate.novelty import Surprise
+from annatac.model.artifact import RATIOS
+from annatac.model.packing import rounded, table_bits
 from annatac.train.crossfit import HeldOut
 
 MIN_CELLS = 20  # held-out cells under which nothing is fitted
@@ -95,7 +97,7 @@ class Trust:
             "set_labels": torch.from_numpy(self.set_labels),
             "novelty_scores": torch.from_numpy(self.novelty.rarity.scores),
             "doublet_scores": torch.from_numpy(self.doublets.rarity.scores),
-            "log_ratios": torch.from_numpy(self.log_ratios.astype(np.float16)),
+            RATIOS: torch.from_numpy(self.log_ratios),
         }
 
     @classmethod
@@ -110,7 +112,7 @@ class Trust:
             set_labels=arrays["set_labels"],
             novelty=Surprise.from_dict(content["novelty"], arrays["novelty_scores"]),
             doublets=Surprise.from_dict(content["doublets"], arrays["doublet_scores"]),
-            log_ratios=arrays["log_ratios"].astype(np.float32),
+            log_ratios=arrays[RATIOS].astype(np.float32),
         )
 
 
@@ -148,7 +150,9 @@ def fit_trust(
         set_labels=own,
         novelty=Surprise.fit(_novelty_statistics(decision, evidence), n_open),
         doublets=Surprise.fit([evidence.mixed], n_open),
-        log_ratios=log_ratios.astype(np.float16).astype(np.float32),  # as it is stored
+        log_ratios=rounded(
+            torch.from_numpy(log_ratios), table_bits(len(log_ratios))
+        ).numpy(),  # as it is stored
     )
 
 

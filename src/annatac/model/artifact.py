@@ -20,11 +20,13 @@ from annatac.config import ModelConfig, Recipe, from_dict
 from annatac.errors import ConfigError, ModelError
 from annatac.io.atomic import atomic_dir
 from annatac.model.network import Network
+from annatac.model.packing import packed, rounded, table_bits, unpacked
 from annatac.pp import places
 from annatac.pp.universe import Universe
 
 FORMAT = "annatac model"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # 1: tables in 16 bits, a reference without limit
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 ISLANDS = "islands.tsv.gz"
@@ -37,7 +39,9 @@ METRICS = "metrics.json"
 CARD = "README.md"
 RUN_LOG = "run.jsonl"
 VECTORS = "encoder.table.vectors"
-HALF = (VECTORS, "wide.linear", "wide.profile")  # one row an island: stored in 16 bits
+WIDE = ("wide.linear", "wide.profile")  # one row an island, as are the next two
+RATIOS, PROFILES = "log_ratios", "profiles"  # of the held-out cells' evidence and of the reference
+HALF = (VECTORS, "wide.idf")  # stored in 16 bits where they are not packed
 SCALE = (
     VECTORS + ".scale"
 )  # of a base model, whose vectors are stored in 8 bits: what a column's unit is worth
@@ -96,18 +100,17 @@ class Artifact:
     def model_id(self) -> str:
         """A short name for these weights: the first 12 digits of their checksum."""
         digest = hashlib.sha256()
-        for name, value in sorted(_stored(self.network).items()):
+        for name, value in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
-            digest.update(value.contiguous().view(torch.uint8).numpy().data)
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         return digest.hexdigest()[:12]
 
 
 def quantise(network: Network) -> None:
-    """Round the per-island tables to the 16 or 8 bits they are stored in, so that saving changes nothing."""
-    state = network.state_dict()
-    for name in HALF:
-        if name in state:
-            state[name].copy_(state[name].half().float())
+    """Round the per-island tables to the 16, 8 or 4 bits they are stored in, so that saving changes nothing."""
+    state, bits = network.state_dict(), _bits(network)
+    for name in (*bits, *(name for name in HALF if name in state.keys() - bits.keys())):
+        state[name].copy_(rounded(state[name], bits[name]) if name in bits else state[name].half().float())
     if network.n_types == 0:
         vectors, scale = _in_8_bits(state[VECTORS].cpu())
         state[VECTORS].copy_(vectors.float() * scale)
@@ -131,9 +134,10 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
         (folder / TRAINING).write_text(yaml.safe_dump(training, sort_keys=False), encoding="utf-8")
         (folder / CARD).write_text(artifact.card, encoding="utf-8")
         (folder / RUN_LOG).write_text(artifact.run_log, encoding="utf-8")
+        bits = dict.fromkeys((RATIOS, PROFILES), table_bits(len(artifact.universe)))
         for name, tensors in ((HELD_OUT, artifact.held_out), (REFERENCE, artifact.reference)):
             if tensors:
-                save_file(tensors, folder / name)
+                save_file(packed(_turned(tensors), bits), folder / name)
         for genome, table in artifact.places.items():
             places.save_places(table, folder / places.file_of(genome))
         files = sorted(path for path in folder.iterdir() if path.name != CARD)
@@ -186,7 +190,7 @@ def load(path: str | Path) -> Artifact:
         island_settings=config["islands"],
         class_ids=[entry.get("ontology_id", "") for entry in labels["types"]],
         hierarchy=labels.get("hierarchy", {}),
-        reference=_tensors(path / REFERENCE) if REFERENCE in config["files"] else {},
+        reference=_of_reference(path, config["version"]) if REFERENCE in config["files"] else {},
         metrics=_read_json(path / METRICS),
         training=training,
         calibration=_read_json(path / CALIBRATION),
@@ -208,10 +212,32 @@ def _labels(artifact: Artifact) -> dict[str, Any]:
 
 def _stored(network: Network) -> dict[str, Tensor]:
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    stored = {name: value.half() if name in HALF else value for name, value in state.items()}
+    packed_state = packed(state, _bits(network))
+    stored = {name: value.half() if name in HALF else value for name, value in packed_state.items()}
     if network.n_types == 0:  # a base knows many islands, and its vectors are all that is large
         stored[VECTORS], stored[SCALE] = _in_8_bits(state[VECTORS])
     return stored
+
+
+def _bits(network: Network) -> dict[str, int]:
+    """Return the tables that are packed, and in how many bits; published forms and trained positions are not."""
+    if network.n_types == 0 or not network.config.thin:
+        return {}
+    tables = [
+        *(WIDE if network.wide is not None else ()),
+        *([VECTORS] if network.config.position == "fixed" else ()),
+    ]
+    return dict.fromkeys(tables, table_bits(network.n_islands))
+
+
+def _turned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the reference's tensors with its profiles as islands x types, or the reverse."""
+    return {name: value.T.contiguous() if name == PROFILES else value for name, value in tensors.items()}
+
+
+def _of_reference(path: Path, version: int) -> dict[str, Tensor]:
+    tensors = _tensors(path / REFERENCE)
+    return tensors if version == 1 else _turned(tensors)
 
 
 def _in_8_bits(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,8 +271,8 @@ def _load_weights(network: Network, path: Path) -> None:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        return unpacked(load_file(path))
+    except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}). Copy the model folder again.") from error
 
 
@@ -269,10 +295,11 @@ def read_config(path: Path) -> dict[str, Any]:
     config = _read_json(path / CONFIG)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ModelError(f"{path / CONFIG} is not that of an annatac model (no format '{FORMAT}').")
-    if config.get("version") != VERSION:
+    if config.get("version") not in READABLE:
         raise ModelError(
-            f"{path} has format version {config.get('version')}, this annatac {__version__} reads version "
-            f"{VERSION}. Install the annatac that wrote it ({config.get('annatac')}), or train it again."
+            f"{path} has format version {config.get('version')}, this annatac {__version__} reads versions "
+            f"{' and '.join(map(str, READABLE))}. Install the annatac that wrote it ({config.get('annatac')}), or "
+            "train it again."
         )
     needed = {"n_islands", "n_types", "model", "islands", "files", "annatac", "sha256"}
     if needed - config.keys():

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 MAX_OPENNESS = 5
-_VERSION = 1
+_VERSION = 2
+_READABLE = ("1", "2")  # 1: with every name and end
 _COLUMNS = ("name", "chrom", "start", "end", "n_peaks", "genes", "peaks", "mean_openness")
 _HEADER = re.compile(r"# annatac islands v(\d+) genome=(\S+) bin_size=(\d+|-)\s*")
 _CANONICAL_NAME = r"chr[^:]+:[0-9]+-[0-9]+"
@@ -190,6 +191,8 @@ class Universe:
     def save(self, path: str | Path) -> None:
         """Write ``islands.tsv.gz``; the same universe gives the same bytes.
 
+        A name that is 'chrom:start-end' is left out, and so is an end one bin after the start.
+
         Raises
         ------
         OutputError
@@ -197,11 +200,17 @@ class Universe:
         """
         n = len(self)
         empty = np.full(n, "", dtype=object)
+        names, end = self.names, empty
+        if self.chrom is not None and self.start is not None and self.end is not None:
+            names = np.where(names == island_names(self.chrom, self.start, self.end), "", names)
+            end = self.end.astype(object)
+            if self.bin_size:
+                end = np.where(self.end == self.start + self.bin_size, "", end)
         columns = {
-            "name": self.names,
+            "name": names,
             "chrom": empty if self.chrom is None else self.chrom,
             "start": empty if self.start is None else self.start,
-            "end": empty if self.end is None else self.end,
+            "end": end,
             "n_peaks": self.n_peaks,
             "genes": empty if self.genes is None else self.genes,
             "peaks": empty if self.peaks is None else self.peaks,
@@ -240,9 +249,10 @@ class Universe:
                 f"{path} is not a table of islands: its first line is {header[:60]!r}, expected "
                 f"'# annatac islands v{_VERSION} genome=... bin_size=...'."
             )
-        if int(match[1]) != _VERSION:
+        if match[1] not in _READABLE:
             raise ModelError(
-                f"{path} has format version {match[1]}, this annatac reads version {_VERSION}. Install the "
+                f"{path} has format version {match[1]}, this annatac reads versions {' and '.join(_READABLE)}. "
+                "Install the "
                 "annatac that wrote the model, or train it again."
             )
         table = _read_table(path, body)
@@ -289,13 +299,21 @@ def _from_table(path: Path, table: pd.DataFrame, *, genome: str | None, bin_size
         values = table[column].to_numpy(dtype=object)
         return values if (values != "").any() else None
 
-    chrom = strings("chrom")
+    chrom, names = strings("chrom"), table["name"].to_numpy(dtype=object)
+    start = end = None
+    if chrom is not None:
+        start = numbers("start", np.int64)
+        if bin_size:
+            is_bin = (table["end"] == "").to_numpy()
+            table.loc[is_bin, "end"] = (start[is_bin] + bin_size).astype(str)
+        end = numbers("end", np.int64)
+        names = np.where(names == "", island_names(chrom, start, end), names)
     try:
         return Universe(
-            names=table["name"].to_numpy(dtype=object),
+            names=names,
             chrom=chrom,
-            start=None if chrom is None else numbers("start", np.int64),
-            end=None if chrom is None else numbers("end", np.int64),
+            start=start,
+            end=end,
             bin_size=bin_size,
             genome=genome,
             genes=strings("genes"),
