@@ -4,9 +4,10 @@ Each run makes 3,000 random sequences of 400 to 600 bp whose GC share differs fr
 ones as a set, and plants 3 motifs in 30 % of the set (5 % elsewhere). Motifs are random (100 of width 8 to
 14): another found at FDR 5 % is false. How many of the false ones resemble a planted one is told apart,
 by the bounds of annatac.tl.motif_similarity; they count as false all the same. The sequence is simulated. The
-test was chosen on seeds 0 to 19; the runs are seeds 1000 to 1019, drawn once the test was fixed. `--runs 100
---first-seed 2000` estimates the rate of false calls better (motif_recovery_100.json). The same by Benjamini and
-Hochberg is given for comparison.
+test (more than 1.4 times enriched, the bound that there was before) was tried on seeds 0 to 19; the runs are seeds
+3000 to 3019, drawn once the test was fixed. `--runs 100 --first-seed 4000` estimates the rate of false calls better
+(motif_recovery_100.json). For comparison, on the same sequences: the earlier rule (any enrichment is tested, and an
+estimate of 1.4 times asked for), and FDR by Benjamini and Hochberg.
 Speed: all vertebrate motifs of JASPAR in 2,000 such peaks of 500 bp, one thread. Written to
 perf/results/motif_recovery.json.
 """
@@ -72,7 +73,7 @@ def make(random: np.random.Generator, folder: Path) -> tuple[ad.AnnData, list[Mo
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--first-seed", type=int, default=3000)
     arguments = parser.parse_args()
     rows, p_others = [], []
     for run in range(arguments.first_seed, arguments.first_seed + arguments.runs):
@@ -80,14 +81,14 @@ def main() -> int:
             adata, motifs, planted, chosen = make(np.random.default_rng(run), Path(folder))
             tl.motif_scan(adata, motifs, Path(folder) / "g.fa")
             table = tl.motif_enrichment(adata, {"set": chosen})
+            any_table = tl.motif_enrichment(adata, {"set": chosen}, min_log2_enrichment=0)
         called = set(table.loc[table["is_enriched"], "name"])
-        by_fdr = set(table.loc[table["fdr"] <= 0.05, "name"])
-        bold = table["log2_enrichment"] >= 0.5
-        at_one = set(table.loc[(table["fdr"] <= 0.01) & bold, "name"])
-        hochberg = set(table.loc[(false_discovery_rate(table["p_value"].to_numpy()) <= 0.05) & bold, "name"])
+        at_one = set(table.loc[table["fdr"] <= 0.01, "name"])
+        hochberg = set(table.loc[false_discovery_rate(table["p_value"].to_numpy()) <= 0.05, "name"])
+        earlier = set(any_table.loc[any_table["is_enriched"] & (any_table["log2_enrichment"] >= 0.5), "name"])
         alike = resemble(motifs)[:, :N_PLANTED].any(axis=1)
         like_planted = {motif.name for motif, is_alike in zip(motifs, alike, strict=True) if is_alike}
-        p_others.append(table.loc[~table["name"].isin(planted), "p_value"].to_numpy())
+        p_others.append(any_table.loc[~any_table["name"].isin(planted), "p_value"].to_numpy())
         rows.append(
             {
                 "run": run,
@@ -95,7 +96,8 @@ def main() -> int:
                 "planted": len(planted),
                 "false": len(called - set(planted)),
                 "false_like_planted": len((called - set(planted)) & like_planted),
-                "false_by_fdr_alone": len(by_fdr - set(planted)),
+                "found_by_earlier_rule": len(earlier & set(planted)),
+                "false_by_earlier_rule": len(earlier - set(planted)),
                 "found_at_fdr_0.01": len(at_one & set(planted)),
                 "false_at_fdr_0.01": len(at_one - set(planted)),
                 "found_by_hochberg": len(hochberg & set(planted)),
@@ -120,6 +122,7 @@ def main() -> int:
         "runs": rows,
         **{name: int(frame[name].sum()) for name in frame if name not in ("run", "gc", "gc_background")},
         "runs_with_a_false_one": int((frame["false"] > 0).sum()),
+        "runs_with_a_false_one_by_earlier_rule": int((frame["false_by_earlier_rule"] > 0).sum()),
         "others": int(np.concatenate(p_others).size),
         "others_p_at_most_0.05": round(float((np.concatenate(p_others) <= 0.05).mean()), 4),
         "others_p_at_most_0.001": round(float((np.concatenate(p_others) <= 0.001).mean()), 5),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from annatac.annotate.fit import finetune
 from annatac.benchmark.evaluate import Evaluation, evaluate
-from annatac.errors import ConfigError, LabelError, nearest
+from annatac.errors import ConfigError, LabelError, nearest, no_column
 from annatac.io.atomic import atomic_dir, check_writable
 from annatac.io.write import write_annotated
 from annatac.jobs.annotating import labels_csv
@@ -200,10 +200,7 @@ def _query_cells(
     adata: AnnData, labels: npt.NDArray[np.object_], batch_key: str | None, seed: int
 ) -> npt.NDArray[np.bool_]:
     if batch_key is not None and batch_key not in adata.obs:
-        columns = [str(column) for column in adata.obs.columns]
-        raise LabelError(
-            f"obs has no column '{batch_key}'.{nearest(batch_key, columns)} It has: {', '.join(columns)}."
-        )
+        raise no_column(batch_key, adata.obs.columns)
     if batch_key is None:
         _, held = stratified_split(labels, QUERY_FRACTION, seed)
     else:

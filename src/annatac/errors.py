@@ -66,6 +66,28 @@ class AnnatacWarning(UserWarning):
     """A choice that was made for the user, or a property of the data that he should know."""
 
 
+#: Columns of obs that a command of its own writes; `annatac annotate` writes all others that begin as these do.
+_WRITTEN_BY = {
+    "annatac_cluster": "clusters",
+    "annatac_cluster_label": "clusters",
+    "annatac_novel_group": "clusters",
+    "annatac_n_fragments": "qc",
+    "annatac_nucleosome_signal": "qc",
+    "annatac_pseudotime": "trajectory",
+    "annatac_tss_enrichment": "qc",
+}
+
+
+def no_column(key: str, columns: Iterable[object], *, table: str = "obs") -> LabelError:
+    """Return the error that a table has no such column: the nearest name, all names, and what would write it."""
+    names = [str(column) for column in columns]
+    writes = _WRITTEN_BY.get(key, "annotate")
+    how = f" `annatac {writes}` writes it: run that first." if key.startswith("annatac_") else ""
+    return LabelError(
+        f"{table} has no column '{key}'.{nearest(key, names)} It has: {', '.join(names) or 'none'}.{how}"
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
     names = list(known)

@@ -289,7 +289,8 @@ def test_the_overlap_by_hand(query, annotator, named):
     assert (universe.index_of(["chr1:10000-15000", "chr1:15000-20000"]) < 0).all()
     x = sp.hstack([some.X, sp.csr_matrix(np.tile([[1, 0]], (60, 1)))], format="csr")
     wider = ad.AnnData(x, obs=some.obs, var=pd.concat([some.var, extra]), uns=dict(query.uns))
-    overlap = named(wider).uns["annatac"]["overlap"]
+    with pytest.warns(AnnatacWarning, match="no count on chr1, chr2, chromosomes with .*% of the openness"):
+        overlap = named(wider).uns["annatac"]["overlap"]
     left = known & ~islands.var["chrom"].isin(["chr1", "chr2"]).to_numpy()
     within = overlaps_any(some.var[["chrom", "start", "end"]], universe.member_peaks())
     assert overlap["n_shared"] == left.sum()
@@ -298,6 +299,11 @@ def test_the_overlap_by_hand(query, annotator, named):
     assert overlap["share_of_model_islands_measured"] == pytest.approx(left.sum() / len(universe))
     wanted = some.X[:, within].sum() / (some.X.sum() + 60)
     assert overlap["share_of_query_counts_known"] == pytest.approx(wanted)
+    assert overlap["silent_chroms"] == "chr1, chr2"
+    silent = np.isin(universe.chrom, ["chr1", "chr2"])
+    assert overlap["share_silent"] == pytest.approx(
+        universe.mean_openness[silent].sum() / universe.mean_openness.sum(), rel=1e-5
+    )
     open_known = (islands.X[:, left].toarray() > 0).sum(1)
     assert overlap["median_open_known"] == np.median(open_known)
 

@@ -19,6 +19,7 @@ from annatac.pp import (
     peak_islands,
     tokenize,
 )
+from annatac.pp.tokens import measured
 
 GENES = pd.DataFrame({"chrom": ["chr1"], "tss": [5], "symbol": ["A"]})
 
@@ -192,6 +193,17 @@ def test_tokens_in_the_universes_order(universe):
     assert overlap.median_open_known == 1.0
     assert (overlap.n_shared, overlap.n_query_islands, overlap.n_model_islands) == (2, 3, 3)
     assert overlap.to_dict()["n_shared"] == 2
+    assert (overlap.silent_chroms, overlap.share_silent) == ("", 0.0)
+
+
+def test_a_chromosome_without_a_count_was_not_measured(universe):
+    """All islands have a column, as for a fragment file, but chrX (openness 1.75 of 3) has no count."""
+    target = universe.index_of(["chrX:0-5000", "chr1:0-5000", "chr1:5000-10000", "chr9:0-5000"])
+    found = measured(universe, target, np.array([0.0, 3.0, 0.0, 8.0]))
+    assert found["n_shared"] == 3
+    assert found["share_of_model_islands_measured"] == pytest.approx(2 / 3)
+    assert found["silent_chroms"] == "chrX"
+    assert found["share_silent"] == pytest.approx(1.75 / 3)
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr", "csc"])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.stats import norm
 
 from annatac import keys, tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
@@ -262,6 +263,35 @@ def test_stratified_test_is_close_to_the_exact_tail():
     assert found.p_value[0] == pytest.approx(fisher_exact([[12, 28], [18, 182]], "greater")[1], rel=0.4)
     ratio = (12 * 200 / 240 + 0.5) / (18 * 40 / 240 + 0.5)
     assert found.log2_ratio[0] == pytest.approx(np.log2(ratio))
+
+
+def test_the_ratio_that_is_tested_against():
+    """Where risks differ by just that ratio p-values are uniform; with a greater ratio asked for they are larger."""
+    rng = np.random.default_rng(10)
+    n_all = rng.integers(6, 40, 120).astype(float)
+    n_in = np.minimum(rng.integers(1, 6, 120), n_all - 1).astype(float)
+    for log2_ratio in (0.0, 0.5, 1.0):
+        a = rng.binomial(n_in[:, None].astype(int), 0.1 * 2**log2_ratio, (120, 6000)).astype(float)
+        b = rng.binomial((n_all - n_in)[:, None].astype(int), 0.1, (120, 6000))
+        found = stratified_test(a, a + b, n_in, n_all, min_log2_ratio=log2_ratio)
+        for level in (0.05, 0.01):
+            assert 0.7 * level < (found.p_value <= level).mean() < 1.3 * level, (log2_ratio, level)
+        more = stratified_test(a, a + b, n_in, n_all, min_log2_ratio=log2_ratio + 0.5)
+        assert (more.p_value >= found.p_value - 1e-12).all()
+        assert np.array_equal(more.log2_ratio, found.log2_ratio)
+    # by hand: 20 of 40 against 30 of 160, and a risk that cannot be doubled
+    found = stratified_test(
+        np.array([[20.0, 30.0]]),
+        np.array([[50.0, 150.0]]),
+        np.array([40.0]),
+        np.array([200.0]),
+        min_log2_ratio=1,
+    )
+    low = 50 / (40 * 2 + 160)
+    variance = 40 * 2 * low * (1 - 2 * low) * 0.8**2 + 160 * low * (1 - low) * 0.4**2
+    z = (20 * 0.8 - 2 * 30 * 0.2 - 0.5) / np.sqrt(variance * 200 / 199)
+    assert found.p_value[0] == pytest.approx(norm.sf(z), rel=0.1)
+    assert found.p_value[1] > 0.99
 
 
 def test_classes_that_differ_in_gc_call_nothing():

@@ -21,7 +21,7 @@ from annatac.annotate.reference import reference_tensors
 from annatac.annotate.trust import NOT_CALIBRATED, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
-from annatac.errors import ConfigError, LabelError, nearest
+from annatac.errors import ConfigError, LabelError, nearest, no_column
 from annatac.genome.assemblies import genome_label
 from annatac.model import artifact as artifacts
 from annatac.model import ready
@@ -253,10 +253,7 @@ def _groups(cells: AnnData, batch_key: str | None) -> npt.NDArray[np.generic] | 
     if batch_key is None:
         return None
     if batch_key not in cells.obs:
-        columns = [str(column) for column in cells.obs.columns]
-        raise LabelError(
-            f"obs has no column '{batch_key}'.{nearest(batch_key, columns)} It has: {', '.join(columns)}."
-        )
+        raise no_column(batch_key, cells.obs.columns)
     return cells.obs[batch_key].astype(str).to_numpy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,12 @@ import torch
 
 from annatac import keys
 from annatac.annotate.lifting import Lifting
-from annatac.errors import OverlapError
+from annatac.errors import AnnatacWarning, OverlapError
 from annatac.pp.assembly import check_profile
 from annatac.pp.counts import as_csr, in_chunks, map_columns
 from annatac.pp.layout import IslandLayout, island_layout
 from annatac.pp.quality import MIN_OPEN_TO_CALL
-from annatac.pp.tokens import Overlap, no_overlap, openness_classes
+from annatac.pp.tokens import MUCH_SILENT, Overlap, measured, no_overlap, openness_classes
 from annatac.pp.universe import Universe, summed_openness
 from annatac.pp.validate import validate_counts
 from annatac.train.distributed import share, sum_over
@@ -76,6 +77,11 @@ class QueryTokens:
         The query is on another assembly than the model.
     OverlapError
         No island in common, or the median cell keeps fewer than 5 known open islands.
+
+    Warns
+    -----
+    AnnatacWarning
+        The query has no count on chromosomes that hold a twentieth or more of the openness that the model learnt from.
     """
 
     def __init__(
@@ -101,19 +107,18 @@ class QueryTokens:
             genome = self._layout.genome or adata.uns.get(keys.GENOME)
             of_query = Universe.from_table(self._layout.var, openness / self.n_cells, made, genome)
             check_profile(of_query, universe)
-        n_shared = len(np.unique(self._target[self._target >= 0]))
-        if n_shared == 0:
+        if not (self._target >= 0).any():
             raise OverlapError(no_overlap(names, made, universe))
         share_kept = made.get("share_within", 1.0) * made.get("share_lifted", 1.0)
         self.overlap = Overlap(
             share_of_query_counts_known=(n_known / n_all if n_all else 0.0) * share_kept,
-            share_of_model_islands_measured=n_shared / len(universe),
             median_open_known=float(np.median(n_open)),
-            n_shared=n_shared,
+            **measured(universe, self._target, openness),
             n_query_islands=len(names),
             n_model_islands=len(universe),
         )
         _refuse_too_few(self.overlap)
+        _warn_of_silence(self.overlap)
 
     def tokens(self, first: int, last: int) -> sp.csr_matrix:
         """Return the tokens of the cells ``first`` to ``last - 1``: uint8 CSR, cells x islands of the model."""
@@ -142,6 +147,18 @@ class QueryTokens:
             at += x.shape[0]
         # sums of whole numbers, so that they are the same whatever the number of processes
         return sum_over(openness).numpy(), sum_over(n_open).numpy(), sum_over(counts).tolist()
+
+
+def _warn_of_silence(overlap: Overlap) -> None:
+    if overlap.share_silent >= MUCH_SILENT:
+        chroms = overlap.silent_chroms.split(", ")
+        warnings.warn(
+            f"The query has no count on {', '.join(chroms[:5])}{f' and {len(chroms) - 5} more' * (len(chroms) > 5)}, "
+            f"chromosomes with {overlap.share_silent:.0%} of the openness that the model learnt from: labels rest on "
+            "the others alone. Give the whole fragment file, or peaks of all chromosomes.",
+            AnnatacWarning,
+            stacklevel=4,
+        )
 
 
 def _refuse_too_few(overlap: Overlap) -> None:

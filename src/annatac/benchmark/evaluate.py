@@ -13,7 +13,7 @@ from annatac import keys
 from annatac.annotate.hierarchy import Hierarchy
 from annatac.benchmark import metrics
 from annatac.benchmark.hierarchical import safe_scores
-from annatac.errors import InputError, LabelError, nearest
+from annatac.errors import InputError, LabelError, nearest, no_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -99,7 +99,7 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
         known to the model.
     """
     classes, probabilities = _annotation(adata)
-    column = _column(adata, truth_key, "truth_key")
+    column = _column(adata, truth_key)
     labelled = (column.notna() & (column.astype(str).str.strip() != "")).to_numpy()
     if not labelled.any():
         raise LabelError(f"No cell has a true type: all of obs['{truth_key}'] is missing.")
@@ -138,7 +138,7 @@ def evaluate(adata: AnnData, truth_key: str, *, by: str | None = None) -> Evalua
     types = [name for name in classes if name in set(truth)] + sorted(set(truth[~known]))
     groups = None
     if by is not None:
-        group = _grouped(_column(adata, by, "by")[labelled])
+        group = _grouped(_column(adata, by)[labelled])
         groups = _by_group(group, truth, forced, novel, known).rename_axis(by)
     return Evaluation(
         truth_key=truth_key,
@@ -159,7 +159,7 @@ def forced_choices(adata: AnnData, truth_key: str) -> tuple[np.ndarray, np.ndarr
         The cells are not annotated; no such column.
     """
     classes, probabilities = _annotation(adata)
-    column = _column(adata, truth_key, "truth_key")
+    column = _column(adata, truth_key)
     truth = column.astype(object).where(column.notna(), "").astype(str).str.strip()
     return truth.to_numpy(dtype=object), classes[probabilities.argmax(axis=1)]
 
@@ -190,12 +190,9 @@ def _annotation(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     return classes, probabilities
 
 
-def _column(adata: AnnData, key: str, option: str) -> pd.Series:
+def _column(adata: AnnData, key: str) -> pd.Series:
     if key not in adata.obs:
-        raise LabelError(
-            f"obs has no column '{key}' ({option}).{nearest(key, adata.obs.columns)} "
-            f"It has: {', '.join(map(str, adata.obs.columns))}."
-        )
+        raise no_column(key, adata.obs.columns)
     return adata.obs[key]
 
 

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from annatac.benchmark import sets
 from annatac.benchmark.features import aligned
 from annatac.benchmark.tasks import Task
-from annatac.errors import ConfigError, LabelError, nearest
+from annatac.errors import ConfigError, LabelError, nearest, no_column
 from annatac.pp.counts import as_csr
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ def split(adata: AnnData, task: Task) -> tuple[Rows, Rows]:
         fold = stratified_folds(labels, config.n_folds, task.seed)
         return np.flatnonzero(fold != task.fold), np.flatnonzero(fold == task.fold)
     if config.batch_key not in adata.obs:
-        raise LabelError(
-            f"obs has no column '{config.batch_key}' (batch_key of set '{config.name}')."
-            f"{nearest(config.batch_key, map(str, adata.obs.columns))}"
-        )
+        raise no_column(config.batch_key, adata.obs.columns, table=f"obs of {config.name}")
     batch = adata.obs[config.batch_key].astype(str).to_numpy(dtype=object)
     batches = sorted(set(batch))
     if config.held_out:

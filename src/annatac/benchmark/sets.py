@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from annatac import datasets
 from annatac.benchmark.suite import SetConfig
-from annatac.errors import ConfigError, LabelError, MissingFileError, nearest
+from annatac.errors import ConfigError, LabelError, MissingFileError, nearest, no_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,11 +54,7 @@ def load(name: str, label_key: str = TRUTH) -> AnnData:
     """
     adata = _read(name)
     if label_key not in adata.obs:
-        columns = [str(column) for column in adata.obs.columns]
-        raise LabelError(
-            f"obs of {name} has no column '{label_key}'.{nearest(label_key, columns)} "
-            f"It has: {', '.join(columns) or 'none'}."
-        )
+        raise no_column(label_key, adata.obs.columns, table=f"obs of {name}")
     column = adata.obs[label_key]
     labels = column.astype(object).where(column.notna(), "").astype(str).str.strip().to_numpy(dtype=object)
     if name == "schep2017_lines":
@@ -92,9 +88,7 @@ def n_batches(config: SetConfig) -> int:
     """
     obs = load_reference(config).obs
     if config.batch_key not in obs:
-        raise LabelError(
-            f"obs has no column '{config.batch_key}'.{nearest(config.batch_key, map(str, obs.columns))}"
-        )
+        raise no_column(config.batch_key, obs.columns)
     n = int(obs[config.batch_key].astype(str).nunique())
     if n < 2:
         raise LabelError(f"obs['{config.batch_key}'] has one batch only: leave it away, to split by folds.")

@@ -31,6 +31,13 @@ def conditions(
         str | None, typer.Option(metavar="COLUMN", help="Donors seen under both conditions, or batches.")
     ] = None,
     groupby: GroupBy = None,
+    min_cells: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Samples of fewer cells are left out: 10 of the type, or 100 in all for the composition.",
+        ),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it.")] = None,
     debug: options.Debug = False,
 ) -> None:
@@ -56,6 +63,7 @@ def conditions(
         groupby=groupby,
         compare=compare,
         block_key=block_key,
+        min_cells=min_cells,
         plot=plot,
     )
     reference, other = table.attrs["conditions"]

@@ -24,17 +24,32 @@ class Correction(StrEnum):
 def footprints(
     cells: Cells,
     fragments: FragmentFiles,
-    sites: Annotated[
-        list[str],
-        typer.Option("--sites", metavar="BED|NAME=BED", help="Sites of a motif; may be given again."),
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="CSV", help="Table of footprint depths to write.")
     ],
+    sites: Annotated[
+        list[str] | None,
+        typer.Option("--sites", metavar="BED|NAME=BED", help="Sites of a motif; may be given again."),
+    ] = None,
+    motif: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--motif",
+            metavar="NAME",
+            help="Instead, or too: the sites of this motif (CTCF, MA0139.2) in the cells' peaks; needs --fasta.",
+        ),
+    ] = None,
+    motifs: Annotated[
+        str,
+        typer.Option(
+            metavar="RELEASE|FILE", help="Where --motif is: JASPAR release, or MEME or JASPAR file."
+        ),
+    ] = "JASPAR2024",
     fasta: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Sequence of the assembly; without it nothing is corrected."),
     ] = None,
+    genome: options.Genome = None,
     background: Annotated[
         Path | None,
         typer.Option(metavar="BED", help="Intervals that teach the bias; the cells' features otherwise."),
@@ -62,6 +77,8 @@ def footprints(
     Examples:
       annatac footprints out.h5ad --fragments fragments.tsv.gz \\
           --sites CTCF=ctcf.bed --fasta hg38.fa -o depths.csv --plot ctcf.png
+      annatac footprints out.h5ad --fragments fragments.tsv.gz \\
+          --motif CTCF --fasta hg38.fa -o depths.csv
     """
     from annatac import jobs
 
@@ -69,8 +86,11 @@ def footprints(
         cells,
         output,
         fragments=fragments,
-        sites=sites,
+        sites=sites or (),
+        motifs=motif or (),
+        source=motifs,
         fasta=fasta,
+        genome=genome,
         background=background,
         groupby=groupby,
         types=types,

@@ -69,4 +69,4 @@ def markers(
     )
     say(table[["n_cells", "n_used", "n_background", "n_markers"]].to_string())
     say("P-values rank peaks: the labels come from the same cells (docs/markers.md).")
-    say(f"Written: {', '.join(str(path) for path in (output, bed, heatmap, volcano) if path is not None)}")
+    say(f"Written: {', '.join(map(str, table.attrs['written']))}")

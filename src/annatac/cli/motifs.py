@@ -20,7 +20,10 @@ def motifs(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")],
-    fasta: Annotated[Path, typer.Option(metavar="FILE", help="Sequence of the assembly, plain or bgzipped.")],
+    fasta: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sequence of the assembly, plain or bgzipped; always needed."),
+    ] = None,
     motifs: Annotated[
         str,
         typer.Option(metavar="RELEASE|FILE", help="JASPAR release (vertebrates), or MEME or JASPAR file."),
@@ -41,6 +44,9 @@ def motifs(
     genome: options.Genome = None,
     p_value: Annotated[float, typer.Option(help="A site's largest p-value.")] = 5e-5,
     fdr: Annotated[float, typer.Option(min=0, max=1, help="Largest false discovery rate.")] = 0.05,
+    fold: Annotated[
+        float, typer.Option(min=0, help="Test for more than this log2 enrichment; 0 for any at all.")
+    ] = 0.5,
     top: Annotated[int, typer.Option(min=1, help="Leading motifs of each type to draw.")] = 1,
     pictures: Annotated[bool, typer.Option(help="Draw enrichment, logos and ridges.")] = True,
     overwrite: options.Overwrite = False,
@@ -69,6 +75,7 @@ def motifs(
         genome=genome,
         p_value=p_value,
         max_fdr=fdr,
+        min_log2_enrichment=fold,
         n_top=top,
         pictures=pictures,
         overwrite=overwrite,

@@ -103,5 +103,4 @@ def trajectory(
         say(f"{changing:,} of {len(done.features.table):,} tested features change along it (FDR {fdr:g}).")
     if done.n_pairs is not None:
         say(f"{done.n_pairs:,} pairs run alike (correlation {correlation:g} or more).")
-    written = [done.output, *(file for file in (csv, heatmap, plot, pairs, pairs_plot) if file is not None)]
-    say(f"Written: {', '.join(map(str, written))}")
+    say(f"Written: {', '.join(map(str, done.written))}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from annatac.errors import AssemblyError, InputError, MissingDependencyError, MissingFileError
+from annatac.errors import AnnatacWarning, AssemblyError, InputError, MissingDependencyError, MissingFileError
 from annatac.genome.assemblies import KNOWN, chrom_lengths, genome_label, is_known
 from annatac.genome.chroms import to_ucsc
 
@@ -27,7 +28,8 @@ class Genome:
     path
         FASTA, plain or bgzipped; an index ``.fai`` is made beside it where there is none.
     genome
-        The assembly that it should be; compared by the chromosomes' lengths where those are known.
+        The assembly that it should be, or a file of chromosome lengths; compared by the lengths where those are
+        known.
 
     Attributes
     ----------
@@ -42,6 +44,11 @@ class Genome:
         Its chromosomes have other lengths than those of ``genome`` (an assembly that fits is named).
     MissingDependencyError
         pyfaidx is not installed.
+
+    Warns
+    -----
+    AnnatacWarning
+        No assembly is given though the FASTA is of a known one: nothing was compared.
     """
 
     def __init__(self, path: str | Path, *, genome: str | None = None):
@@ -73,6 +80,13 @@ class Genome:
         self.lengths = {chrom: int(self._fasta.index[name].rlen) for chrom, name in self._name.items()}
         if genome is not None:
             self._check(genome)
+        elif likely := self._likely():
+            warnings.warn(
+                f"The input does not state its assembly, so that nothing says whether the FASTA {self.path} ({likely}, "
+                "by the lengths of its chromosomes) is of the same. State it: --genome, or uns['genome'].",
+                AnnatacWarning,
+                stacklevel=4,
+            )
 
     def __contains__(self, chrom: str) -> bool:
         return chrom in self._name
@@ -91,21 +105,23 @@ class Genome:
             bases[first - start : last - start] = _CODE[np.frombuffer(text.encode("ascii"), np.uint8)]
         return bases
 
+    def _likely(self) -> str | None:
+        """Return the known assembly whose chromosomes have these lengths, if any."""
+        for name in KNOWN:
+            lengths = chrom_lengths(name)
+            shared = [chrom for chrom in self.lengths if chrom in lengths]
+            if shared and all(self.lengths[chrom] == lengths[chrom] for chrom in shared):
+                return name
+        return None
+
     def _check(self, genome: str) -> None:
-        if not is_known(genome):
+        if not is_known(genome) and not Path(genome).is_file():
             return
         expected = chrom_lengths(genome)
         both = [chrom for chrom in self.lengths if chrom in expected]
         wrong = [chrom for chrom in both if self.lengths[chrom] != expected[chrom]]
         if both and not wrong:
             return
-        likely = [
-            name
-            for name in KNOWN
-            if (lengths := chrom_lengths(name))
-            and (shared := [chrom for chrom in self.lengths if chrom in lengths])
-            and all(self.lengths[chrom] == lengths[chrom] for chrom in shared)
-        ]
         if both:
             found = (
                 f"{wrong[0]} has {self.lengths[wrong[0]]:,} bp, {expected[wrong[0]]:,} are expected"
@@ -113,7 +129,8 @@ class Genome:
             )
         else:
             found = f"its sequences are called like {', '.join(map(repr, list(self._name.values())[:3]))}"
-        advice = f" It looks like {likely[0]}." if likely else ""
+        likely = self._likely()
+        advice = f" It looks like {likely}." if likely else ""
         raise AssemblyError(
             f"The FASTA {self.path} is not of {genome_label(genome)}: {found}.{advice} Give the FASTA of the "
             "assembly that the fragments were aligned to."

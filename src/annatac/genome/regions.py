@@ -51,8 +51,8 @@ def parse_region(text: str, *, genes: pd.DataFrame | None = None, flank_bp: int 
         return Region(chrom, start, end)
     if genes is None:
         raise InputError(
-            f"'{text}' is no region such as chr12:6,780,000-6,830,000. To name a gene, give a table of genes "
-            "(GTF, GFF3 or BED) too."
+            f"'{text}' is no region such as chr12:6,780,000-6,830,000. To name a gene, give the genes too: "
+            "--gtf FILE (GTF, GFF3 or BED)."
         )
     symbols = genes["symbol"].astype(str)
     mine = genes[symbols == text]

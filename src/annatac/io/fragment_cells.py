@@ -49,6 +49,10 @@ class CellFragmentReader:
         Fragments read so far, and those that belong to a cell.
     has_fragments
         Bool array: which cells were seen.
+    n_found_first
+        Cells among the barcodes of the first fragments, by which the way was chosen.
+    knows_all
+        Whether these were all fragments of the file.
 
     Raises
     ------
@@ -67,6 +71,7 @@ class CellFragmentReader:
         self._owner: dict[int, str] = {}
         self.n_fragments = self.n_matched = 0
         self.has_fragments = np.zeros(len(self._cells), dtype=bool)
+        self.n_found_first, self.knows_all = 0, True
         self.way = self._choose_way()
         shorten = _SHORTEN[self.way]
         self._row_of = {shorten(name): i for i, name in enumerate(self._cells)}
@@ -144,11 +149,13 @@ class CellFragmentReader:
                     found[way].update(key for key in map(shorten, names[n_seen_before:]) if key in short)
                 n_seen_before = len(names)
                 if n >= _N_LOOKED_AT and any(found.values()):
+                    self.knows_all = False
                     break
         finally:
             blocks.close()  # type: ignore[attr-defined]
         best = max(targets, key=lambda way: len(found[way]), default="")  # the first of equal ones
         if targets and found[best]:
+            self.n_found_first = len(found[best])
             return best
         if not names:
             raise InputError(
@@ -160,7 +167,7 @@ class CellFragmentReader:
                 break
         why = (
             f"Only {ambiguous} do they agree, and then several cells have one name: give one fragment file a "
-            "sample, as {'sample': 'its/fragments.tsv.gz'}."
+            "sample, by its name: --fragments SAMPLE=FILE, again for each (in Python {'SAMPLE': 'FILE'})."
             if ambiguous
             else "Expected the same barcodes in both; a suffix such as '-1' and a sample in front may differ."
         )
@@ -171,13 +178,24 @@ class CellFragmentReader:
 
 
 def warn_of_match(reader: CellFragmentReader, *, whole_file: bool, stacklevel: int = 3) -> None:
-    """Warn where names were shortened or, of a file read whole, where cells have no fragment in it."""
+    """Warn where names were shortened, and where cells have no fragment in the file.
+
+    Of a file of which only regions were read, that is known of a small one, and guessed from the first million
+    fragments of a large one: then less than half of the cells makes a warning.
+    """
     parts = []
     if reader.way:
         parts.append(f"barcodes are matched to cells {reader.way}")
     n_found, n_cells = int(reader.has_fragments.sum()), len(reader.has_fragments)
     if whole_file and n_found < n_cells:
         parts.append(f"{n_cells - n_found:,} of the {n_cells:,} cells have no fragment in it")
+    if not whole_file and reader.knows_all and reader.n_found_first < n_cells:
+        parts.append(f"{n_cells - reader.n_found_first:,} of the {n_cells:,} cells have no fragment in it")
+    elif not whole_file and 2 * reader.n_found_first < n_cells:
+        parts.append(
+            f"only {reader.n_found_first:,} of the {n_cells:,} cells are among the barcodes of its first "
+            f"{_N_LOOKED_AT:,} fragments"
+        )
     if parts and whole_file:
         share = reader.n_matched / max(reader.n_fragments, 1)
         parts.append(f"{share:.1%} of its {reader.n_fragments:,} fragments belong to cells")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from annatac import keys
-from annatac.io.atomic import atomic_path, check_writable
+from annatac.io.atomic import atomic_path
 from annatac.io.read import read_one
 from annatac.io.write import write_annotated
+from annatac.jobs.outputs import check_outputs
 
 
 def clusters(
@@ -45,9 +46,7 @@ def clusters(
     from annatac.tl import clusters as find
 
     output = Path(path if output is None else output)
-    for file in (output, csv, consensus_csv, markers_csv):
-        if file is not None:
-            check_writable(file)
+    check_outputs(output, csv, consensus_csv, markers_csv)
     adata = read_one(path)
     find(
         adata,

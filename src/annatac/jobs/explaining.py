@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from annatac.errors import ConfigError
-from annatac.io.atomic import check_writable
 from annatac.io.read import read_one
 from annatac.jobs.fragments import write_csv
+from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
     from annatac.tl.attribution_table import Attribution
@@ -53,9 +53,7 @@ def explain(
 
     if cells and agreement is not None:
         raise ConfigError("The agreement with markers is of types: leave out the cells.")
-    for file in (csv, plot, agreement):
-        if file is not None:
-            check_writable(file)
+    check_outputs(csv, agreement, pictures=[plot])
     adata = read_one(path, backed=agreement is None)
     found = tl.attribution(
         adata,
@@ -70,6 +68,9 @@ def explain(
         on_progress=on_progress,
     )
     one = str(found.cells.index[0]) if cells and len(cells) == 1 else None
+    table = None
+    if agreement is not None:
+        table = tl.attribution_agreement(found, tl.markers(adata), n_top=n_top)
     if csv is not None:
         if one is not None:
             write_csv(found.of_cell(one), csv)
@@ -79,8 +80,6 @@ def explain(
         from annatac import pl
 
         pl.save(pl.attribution(found, cell=one), plot)
-    table = None
-    if agreement is not None:
-        table = tl.attribution_agreement(found, tl.markers(adata), n_top=n_top)
-        write_csv(table, agreement)
+    if table is not None:
+        write_csv(table, str(agreement))
     return found, table

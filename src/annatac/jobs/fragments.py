@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import ConfigError
+from annatac.errors import ConfigError, InputError
 from annatac.genome.intervals import intervals_of
-from annatac.io.atomic import atomic_path, check_writable
+from annatac.io.atomic import atomic_path
+from annatac.io.motif_files import JASPAR
 from annatac.io.read import read_one
 from annatac.io.write import write_annotated
+from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from annatac.tl.footprint_profiles import Footprints
 
 
@@ -63,9 +67,7 @@ def fragment_qc(
     if tss_plot is not None and genes is None:
         raise ConfigError("The start-site profile needs genes: give them with --gtf.")
     written = Path(path if output is None else output)
-    for file in (written, tss_plot, sizes_plot):
-        if file is not None:
-            check_writable(file)
+    check_outputs(written, pictures=(tss_plot, sizes_plot))
     adata = read_one(path, backed=True)
     classes = {keys.UNS: adata.uns[keys.UNS]} if keys.UNS in adata.uns else {}
     cells = AnnData(obs=adata.obs.copy(), uns=classes)
@@ -95,8 +97,11 @@ def footprints(
     output: str | Path,
     *,
     fragments: Sequence[str | Path],
-    sites: Sequence[str],
+    sites: Sequence[str] = (),
+    motifs: Sequence[str] = (),
+    source: str | Path = JASPAR,
     fasta: str | Path | None = None,
+    genome: str | None = None,
     background: str | Path | None = None,
     groupby: str | None = None,
     types: list[str] | None = None,
@@ -111,12 +116,35 @@ def footprints(
     """Compute footprints of cells and write the table of depths (CSV), the profiles (CSV) and pictures.
 
     Several motifs make several pictures: their names, made safe, are added to the name of ``plot``.
+
+    Parameters
+    ----------
+    sites
+        BED files, each as ``FILE`` or ``NAME=FILE``.
+    motifs, source
+        Names of motifs of a JASPAR release or a motif file, whose sites in the cells' peaks are looked at (needs
+        ``fasta``).
+
+    Raises
+    ------
+    ConfigError
+        Neither sites nor motifs; two of one name; no FASTA for motifs or for ``normalise``.
     """
     from annatac import tl
 
-    for file in (output, profiles, plot):
-        if file is not None:
-            check_writable(file)
+    check_outputs(output, profiles, pictures=[plot])
+    if normalise in ("subtract", "divide") and fasta is None:
+        raise ConfigError(
+            f"--normalise {normalise} takes out the bias of Tn5, which is learnt from the sequence: give --fasta FILE."
+        )
+    if not sites and not motifs:
+        raise ConfigError(
+            "Name the sites to look at: --sites FILE.bed, or with --fasta a motif, as --motif CTCF."
+        )
+    if motifs and fasta is None:
+        raise ConfigError(
+            "The sites of a motif are looked for in the sequence of the peaks: give --fasta FILE."
+        )
     named: dict[str, str | Path | pd.DataFrame] = {}
     for text in sites:
         name, equal, file = text.partition("=")
@@ -125,13 +153,18 @@ def footprints(
         if name in named:
             raise ConfigError(f"Two sets of sites are called '{name}'. Name them: --sites NAME=BED.")
         named[name] = file
+    adata = read_one(path, backed=True)
+    if motifs:
+        for name, table in _sites_of_motifs(adata, motifs, source, fasta, genome).items():
+            named[name if name not in named else f"{name} (motif)"] = table
     result = tl.footprints(
-        read_one(path, backed=True),
+        adata,
         fragment_files(fragments),
         named,
         groupby=groupby,
         types=types,
         fasta=fasta,
+        genome=genome,
         background=background,
         flank_bp=flank_bp,
         kmer=kmer,
@@ -147,10 +180,31 @@ def footprints(
 
         several = len(result.motifs) > 1
         for motif, slug in zip(result.motifs, safe_names(result.motifs), strict=True):
-            file = Path(plot)
-            file = file.with_stem(f"{file.stem}_{slug}") if several else file
-            pl.save(pl.footprint(result, motif, normalise=normalise), file)
+            picture = Path(plot)
+            picture = picture.with_stem(f"{picture.stem}_{slug}") if several else picture
+            pl.save(pl.footprint(result, motif, normalise=normalise), picture)
     return result
+
+
+def _sites_of_motifs(
+    adata: AnnData,
+    motifs: Sequence[str],
+    source: str | Path,
+    fasta: str | Path | None,
+    genome: str | None,
+) -> dict[str, pd.DataFrame]:
+    """Return the sites in the peaks, by the motif's name; with its id where several motifs have one name."""
+    from annatac import tl
+
+    found = tl.motif_sites(adata, source, fasta, names=motifs, genome=genome)
+    if found.empty:
+        raise InputError(
+            f"None of the {adata.n_vars:,} peaks has a site of {', '.join(motifs)}: there is no footprint to look at."
+        )
+    n_ids = found.groupby("name")["motif"].nunique()
+    label = found["name"].where(found["name"].map(n_ids) == 1, found["name"] + " " + found["motif"])
+    columns = ["chrom", "start", "end", "strand"]
+    return {str(name): rows[columns] for name, rows in found.groupby(label, sort=False)}
 
 
 def tracks(
@@ -181,13 +235,18 @@ def tracks(
     """
     from annatac import tl
 
-    if (region is None) != (plot is None and table is None):
-        raise ConfigError("A region needs an output for it, a picture or a table, and the other way round.")
-    if region is None and folder is None:
-        raise ConfigError("Name a region to draw, or a folder for the coverage of the whole genome.")
-    for file in (plot, table):
-        if file is not None:
-            check_writable(file)
+    if region is None and folder is None and plot is None and table is None:
+        raise ConfigError(
+            "Name a region to draw (--region, with -o), or a folder for the coverage of the whole genome (--bigwig)."
+        )
+    if region is not None and plot is None and table is None:
+        raise ConfigError(f"Where shall {region} go? Name a picture (-o FILE) or a table (--table CSV).")
+    if region is None and (plot is not None or table is not None):
+        raise ConfigError(
+            f"{plot if plot is not None else table} shows a region: name it with --region, as "
+            "chr12:6,780,000-6,830,000 or, with --gtf, as a gene."
+        )
+    check_outputs(table, pictures=[plot])
     adata = read_one(path, backed=True)
     files = fragment_files(fragments)
     written: list[Path] = []

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from annatac import keys
 from annatac.errors import ConfigError, nearest
-from annatac.io.atomic import atomic_path, check_writable
+from annatac.io.atomic import atomic_path
 from annatac.io.read import read_one
 from annatac.io.write import write_annotated
-from annatac.pl.canvas import check_picture
+from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
     from annatac.benchmark.evaluate import Evaluation
@@ -45,11 +45,7 @@ def evaluate(
     """
     from annatac.benchmark.evaluate import evaluate as judge
 
-    for output in (json_path, plot_path):
-        if output is not None:
-            check_writable(output)
-    if plot_path is not None:
-        check_picture(plot_path)
+    check_outputs(json_path, pictures=[plot_path])
     evaluation = judge(read_one(path, backed=True), truth, by=by)
     if json_path is not None:
         write_json(evaluation.to_dict(), json_path)
@@ -82,11 +78,7 @@ def embed(
     from annatac.tl import embed as lay_out
 
     output = Path(path if output is None else output)
-    for file in (output, plot_path):
-        if file is not None:
-            check_writable(file)
-    if plot_path is not None:
-        check_picture(plot_path)
+    check_outputs(output, pictures=[plot_path])
     adata = read_one(path, backed=True)
     if sample_key is None and keys.SAMPLE in adata.obs:
         sample_key = keys.SAMPLE
@@ -123,8 +115,7 @@ def plot(
         )
     if kind in _NEED_TRUTH and truth is None:
         raise ConfigError(f"The {kind} plot compares with true types: name their column with --truth.")
-    check_writable(output)
-    check_picture(output)
+    check_outputs(pictures=[output])
     from annatac import pl
 
     if kind == "training":

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from annatac import keys
-from annatac.errors import ConfigError
-from annatac.io.atomic import check_writable
+from annatac.errors import AnnatacWarning, ConfigError
 from annatac.io.read import read_one
 from annatac.io.write import write_annotated
+from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
     from annatac.tl.trajectory_change import TrajectoryFeatures
 
 
+#: file -> what writes it; called once all is computed, so that nothing is half-written
+Writes: TypeAlias = dict[str | Path, Callable[[], object]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ordered:
-    """What was written: the file, cells with a pseudo-time, the features and pairs where they were asked for."""
+    """The files written, cells with a pseudo-time, the features and pairs where they were asked for."""
 
-    output: Path
+    written: list[Path]
     n_cells: int
     features: TrajectoryFeatures | None
     n_pairs: int | None
@@ -79,9 +85,7 @@ def trajectory(
     if wants_pairs and obsm is None:
         raise ConfigError("Pairs are of peaks and of the features of a slot: name it with --obsm.")
     output = Path(path if output is None else output)
-    for file in (output, csv, heatmap, plot, pairs, pairs_plot):
-        if file is not None:
-            check_writable(file)
+    check_outputs(output, csv, pairs, pictures=(heatmap, plot, pairs_plot))
     wants_features = csv is not None or heatmap is not None or wants_pairs
     adata = read_one(path, backed=True)
     cells = adata.to_memory() if wants_features else adata
@@ -93,16 +97,19 @@ def trajectory(
         )
     assert result is not None
     value = result.obs[keys.PSEUDOTIME]
+    writes: Writes = {}
+    if plot is not None:
+        from annatac import pl
+
+        writes[plot] = partial(pl.save, pl.trajectory(result, basis=basis), plot)
     features, n_pairs = None, None
     if wants_features:
         cells.obs[keys.PSEUDOTIME] = value
         features, n_pairs = _features(
-            cells, csv, heatmap, obsm, pairs, pairs_plot, genes, max_fdr, min_correlation
+            cells, csv, heatmap, obsm, pairs, pairs_plot, genes, max_fdr, min_correlation, writes
         )
-    if plot is not None:
-        from annatac import pl
-
-        pl.save(pl.trajectory(result, basis=basis), plot)
+    for write in writes.values():
+        write()
     write_annotated(
         output,
         source=path,
@@ -111,7 +118,12 @@ def trajectory(
         obsm={},
         uns={keys.PSEUDOTIME: result.uns[keys.PSEUDOTIME]},
     )
-    return Ordered(output=output, n_cells=int(np.isfinite(value).sum()), features=features, n_pairs=n_pairs)
+    return Ordered(
+        written=[output, *map(Path, writes)],
+        n_cells=int(np.isfinite(value).sum()),
+        features=features,
+        n_pairs=n_pairs,
+    )
 
 
 def _without_counts(adata: Any) -> Any:
@@ -130,7 +142,9 @@ def _features(
     genes: str | Path | None,
     max_fdr: float,
     min_correlation: float,
+    writes: Writes,
 ) -> tuple[TrajectoryFeatures, int | None]:
+    """Return what changes and how many pairs run alike; ``writes`` gets what will write the files."""
     from annatac import pl, tl
     from annatac.jobs.fragments import write_csv
 
@@ -145,16 +159,29 @@ def _features(
     features = values if values is not None else peaks
     assert features is not None
     if csv is not None:
-        features.write_csv(csv, max_fdr=max_fdr)
-    if heatmap is not None:
-        pl.save(pl.trajectory_heatmap(features, max_fdr=max_fdr), heatmap)
+        writes[csv] = partial(features.write_csv, csv, max_fdr=max_fdr)
+    if heatmap is not None and len(features.changing(max_fdr=max_fdr)):
+        writes[heatmap] = partial(pl.save, pl.trajectory_heatmap(features, max_fdr=max_fdr), heatmap)
+    elif heatmap is not None:
+        _not_drawn(
+            f"None of the {len(features.table):,} tested features changes (FDR {max_fdr:g})", heatmap, "--fdr"
+        )
     if not wants_pairs:
         return features, None
     assert peaks is not None
     assert values is not None
     found = tl.trajectory_pairs(peaks, values, min_correlation=min_correlation, max_fdr=max_fdr)
     if pairs is not None:
-        write_csv(found, pairs)
-    if pairs_plot is not None:
-        pl.save(pl.trajectory_pairs(peaks, values, found, titles=("peaks", str(obsm)))[0], pairs_plot)
+        writes[pairs] = partial(write_csv, found, pairs)
+    if pairs_plot is not None and len(found):
+        axes = pl.trajectory_pairs(peaks, values, found, titles=("peaks", str(obsm)))
+        writes[pairs_plot] = partial(pl.save, axes[0], pairs_plot)
+    elif pairs_plot is not None:
+        _not_drawn(f"No pair has a correlation of {min_correlation:g}", pairs_plot, "--correlation")
     return features, len(found)
+
+
+def _not_drawn(why: str, file: str | Path, option: str) -> None:
+    warnings.warn(
+        f"{why}: {file} is not drawn. Other bounds can be set with {option}.", AnnatacWarning, stacklevel=4
+    )

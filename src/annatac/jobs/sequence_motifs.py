@@ -31,7 +31,7 @@ def motifs(
     path: str | Path,
     output: str | Path,
     *,
-    fasta: str | Path,
+    fasta: str | Path | None,
     source: str | Path = JASPAR,
     names: Sequence[str] | None = None,
     groupby: str | None = None,
@@ -39,6 +39,7 @@ def motifs(
     genome: str | None = None,
     p_value: float = 5e-5,
     max_fdr: float = 0.05,
+    min_log2_enrichment: float = 0.5,
     n_top: int = 1,
     pictures: bool = True,
     overwrite: bool = False,
@@ -64,9 +65,15 @@ def motifs(
     Raises
     ------
     ConfigError
-        Peaks without cells and without ``markers``.
+        No FASTA; peaks without cells and without ``markers``.
     """
     from annatac import tl
+
+    if fasta is None:
+        raise ConfigError(
+            "Motifs are looked for in the sequence of the peaks: give the FASTA of the assembly, --fasta hg38.fa. Cell "
+            "Ranger's reference has it as fasta/genome.fa."
+        )
 
     chosen = read_motifs(source, names=names)
     adata = _peaks_alone(path) if _is_bed(path) else read_one(path)
@@ -81,7 +88,7 @@ def motifs(
         tl.motif_scan(adata, chosen, fasta, genome=genome, p_value=p_value)
         if sets is None:
             sets = tl.markers(adata, column, seed=seed)
-        table = tl.motif_enrichment(adata, sets, max_fdr=max_fdr)
+        table = tl.motif_enrichment(adata, sets, max_fdr=max_fdr, min_log2_enrichment=min_log2_enrichment)
         _write(table, folder / ENRICHMENT)
         if with_cells:
             _write_deviations(adata, path, folder, column)

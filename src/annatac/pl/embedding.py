@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import ConfigError, InputError, LabelError, nearest
+from annatac.errors import ConfigError, InputError, nearest, no_column
 from annatac.pl.canvas import axes_or_new, figure_of, pyplot
 from annatac.pl.palette import MISSING_COLOR, type_colors
 
@@ -64,10 +64,7 @@ def umap(
     """
     xy, axis_name = layout_of(adata, basis)
     if color not in adata.obs:
-        raise LabelError(
-            f"obs has no column '{color}'.{nearest(color, adata.obs.columns)} "
-            f"It has: {', '.join(map(str, adata.obs.columns))}."
-        )
+        raise no_column(color, adata.obs.columns)
     values = adata.obs[color]
     ax = axes_or_new(ax, 6.6 if legend else 5.0, 4.8)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
@@ -97,10 +94,7 @@ def umap_panels(
     columns = [*([truth_key] if truth_key else []), keys.LABEL, keys.CONFIDENCE]
     for column in [*columns, *([sample_key] if sample_key else [])]:
         if column not in adata.obs:
-            raise LabelError(
-                f"obs has no column '{column}'.{nearest(column, map(str, adata.obs.columns))} "
-                f"It has: {', '.join(map(str, adata.obs.columns))}."
-            )
+            raise no_column(column, adata.obs.columns)
     colors = {name: color for key in columns[:-1] for name, color in colors_of(adata, key).items()}
     n_panels = len(columns) + (sample_key is not None)
     n_columns = max(4, min(len(colors), 2 + 3 * n_panels))
@@ -139,8 +133,10 @@ def layout_of(adata: AnnData, basis: str) -> tuple[np.ndarray, str]:
         )
     slot, name = _BASES[basis]
     if slot not in adata.obsm:
-        option = "" if basis == "umap" else ", tsne=True"
-        raise InputError(f"obsm['{slot}'] is missing. Compute it first: annatac.tl.embed(adata{option}).")
+        option, flag = ("", "") if basis == "umap" else (", tsne=True", " --tsne")
+        raise InputError(
+            f"obsm['{slot}'] is missing. Compute it first: `annatac embed{flag}`, or tl.embed(adata{option})."
+        )
     return np.asarray(adata.obsm[slot], dtype=float)[:, :2], name
 
 

@@ -114,8 +114,11 @@ def read_epochs(log: str | Path, phase: str | None = None) -> pd.DataFrame:
     """
     path = Path(log) / "run.jsonl" if Path(log).is_dir() else Path(log)
     if not path.is_file():
-        raise MissingFileError(f"There is no run log {path}. Give the JSONL file that the training wrote.")
-    lines = path.read_text(encoding="utf-8").splitlines()
+        raise MissingFileError(f"There is no run log {path}. Give a model folder, or the run.jsonl in it.")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no run log. Give a model folder, or the run.jsonl in it.") from None
     records: list[dict[str, Any]] = []
     kept: dict[Any, int] = {}
     started: dict[Any, dict[str, Any]] = {}

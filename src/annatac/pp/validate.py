@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import AnnatacWarning, InputError, LabelError, nearest
+from annatac.errors import AnnatacWarning, InputError, LabelError, no_column
 from annatac.pp.counts import in_chunks
 
 if TYPE_CHECKING:
@@ -136,10 +136,7 @@ def validate_labels(adata: AnnData, key: str) -> Labels:
         that annatac keeps for novel cells.
     """
     if key not in adata.obs:
-        columns = [str(column) for column in adata.obs.columns]
-        raise LabelError(
-            f"obs has no column '{key}'.{nearest(key, columns)} It has: {', '.join(columns) or 'none'}."
-        )
+        raise no_column(key, adata.obs.columns)
     column = adata.obs[key]
     text = column.astype(object).where(column.notna(), "").map(_text)
     keep = ~text.isin(_NOT_A_LABEL).to_numpy()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from annatac import keys
+from annatac.pp.tokens import MUCH_SILENT
 from annatac.report.cells import Cells
 
 # Bounds of what is worth a remark; they draw attention and decide nothing.
@@ -82,6 +83,15 @@ def _of_overlap(overlap: dict[str, Any]) -> list[Remark]:
     share = overlap.get("share_of_query_counts_known")
     if share is None:
         return []
+    silent = float(overlap.get("share_silent", 0))
+    if silent >= MUCH_SILENT:
+        return [
+            Remark(
+                "look",
+                f"The cells have no count on {overlap['silent_chroms']}: {silent:.0%} of the openness that the model "
+                "learnt from lies there. Is the fragment file, or the table of peaks, complete?",
+            )
+        ]
     if share < LITTLE_OVERLAP:
         return [
             Remark(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import InputError, LabelError, nearest
+from annatac.errors import InputError, no_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,7 +116,7 @@ def cells_of(adata: AnnData, *, truth_key: str | None = None, sample_key: str | 
             f"obsm['{keys.PROBABILITIES}'] has {probabilities.shape[1]} columns, but uns['{keys.UNS}']['classes'] "
             f"names {len(classes)} types; expected one column a type. Annotate the cells again."
         )
-    label = _grouping(adata, keys.LABEL, "", first=classes)
+    label = _grouping(adata, keys.LABEL, first=classes)
     reason = adata.obs[keys.REASON].astype(str) if keys.REASON in adata.obs else None
     return Cells(
         barcodes=adata.obs_names.astype(str).to_numpy(dtype=object),
@@ -133,8 +133,8 @@ def cells_of(adata: AnnData, *, truth_key: str | None = None, sample_key: str | 
             np.zeros(adata.n_obs, dtype=bool) if reason is None else (reason == "low_quality").to_numpy()
         ),
         probabilities=None if probabilities is None else np.asarray(probabilities, dtype=np.float32),
-        sample=None if sample_key is None else _grouping(adata, sample_key, "sample_key"),
-        truth=None if truth_key is None else _grouping(adata, truth_key, "truth_key", first=classes),
+        sample=None if sample_key is None else _grouping(adata, sample_key),
+        truth=None if truth_key is None else _grouping(adata, truth_key, first=classes),
         measures={words: _numbers(adata.obs[name]) for words, name in _MEASURES.items() if name in adata.obs},
     )
 
@@ -143,13 +143,10 @@ def _numbers(column: pd.Series) -> npt.NDArray[np.float64]:
     return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
 
 
-def _grouping(adata: AnnData, key: str, option: str, *, first: list[str] | None = None) -> Grouping:
+def _grouping(adata: AnnData, key: str, *, first: list[str] | None = None) -> Grouping:
     """Return a column as numbers; ``first`` are names that come first where cells have them (all for labels)."""
     if key not in adata.obs:
-        raise LabelError(
-            f"obs has no column '{key}' ({option}).{nearest(key, map(str, adata.obs.columns))} "
-            f"It has: {', '.join(map(str, adata.obs.columns))}."
-        )
+        raise no_column(key, adata.obs.columns)
     column = adata.obs[key]
     text = column.astype(object).where(column.notna(), MISSING).astype(str)
     codes, found = pd.factorize(text.where(text.str.strip() != "", MISSING), sort=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import keys
+from annatac.annotate.annotator import Annotator
 from annatac.errors import AnnatacWarning, InputError
 from annatac.genome.intervals import intervals_of
 from annatac.report.cells import Cells
@@ -21,8 +22,6 @@ from annatac.tl.attribution_table import Attribution, islands_of_peaks
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-    from annatac.annotate.annotator import Annotator
 
 CELLS_A_TYPE, N_ISLANDS, N_COMPARED = 30, 10, 100
 
@@ -58,8 +57,15 @@ def evidence_of(
     AnnatacWarning
         The model cannot explain these cells (their counts are not in X, or they are another model's); the report
         goes without.
+
+    Raises
+    ------
+    ModelError
+        There is no such model.
     """
     rows = _drawn(cells, seed)
+    if isinstance(model, str | Path):
+        model = Annotator.load(model)
     try:
         chosen = adata[rows].to_memory() if adata.isbacked else adata[rows].copy()
         found = attribution(chosen, model, max_cells=None, genes=genes)

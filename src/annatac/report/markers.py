@@ -98,7 +98,9 @@ def _counts_in_memory(adata: AnnData) -> AnnData:
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.exists():
-        raise MissingFileError(f"There is no marker table {path}.")
+        raise MissingFileError(
+            f"There is no marker table {path}. Check the name; `annatac markers -o FILE` writes one."
+        )
     try:
         return pd.read_csv(path, sep=None, engine="python", dtype={"cell_type": str, "peak": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -94,6 +94,8 @@ _WORDS = {
     "median_open_known": "known open islands, median cell",
     "n_shared": "islands in both",
     "n_query_islands": "islands of the cells",
+    "silent_chroms": "chromosomes without a count",
+    "share_silent": "openness of the model's reference on those",
     "n_model_islands": "islands of the model",
     "novelty_method": "what makes a cell novel",
     "novelty_threshold": "novel below a probability of",

@@ -128,8 +128,10 @@ def check_report(output: str | Path) -> None:
 
     Raises
     ------
-    OutputError, MissingDependencyError
-        Its folder is not writable; jinja2 is not installed.
+    ConfigError, OutputError, MissingDependencyError
+        Its name does not end in .html; its folder is not writable; jinja2 is not installed.
     """
+    if Path(output).suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"The report {output} is a page for a browser: give it a name that ends in .html.")
     check_writable(output)
     check_jinja2()

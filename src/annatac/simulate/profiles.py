@@ -13,7 +13,14 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import AssemblyError, ConfigError, InputError, LabelError, MissingFileError, nearest
+from annatac.errors import (
+    AssemblyError,
+    ConfigError,
+    InputError,
+    LabelError,
+    MissingFileError,
+    no_column,
+)
 from annatac.genome.assemblies import chrom_lengths, genome_label, is_known
 from annatac.genome.chroms import is_standard, to_ucsc
 from annatac.genome.intervals import intervals_of
@@ -181,11 +188,8 @@ def _standard(peaks: pd.DataFrame) -> pd.DataFrame:
 
 def _names(adata: AnnData, type_key: str) -> list[str]:
     if type_key not in adata.obs:
-        columns = [str(column) for column in adata.obs.columns]
-        raise LabelError(
-            f"The profiles have no names: obs has no column '{type_key}'.{nearest(type_key, columns)} It has: "
-            f"{', '.join(columns) or 'none'}. Name the column with the types (--type-key)."
-        )
+        error = no_column(type_key, adata.obs.columns)
+        raise LabelError(f"The profiles have no names: {error} Name the column with the types (--type-key).")
     column = adata.obs[type_key]
     names = [str(name).strip() for name in column.astype(object).where(column.notna(), "")]
     unnamed = [i for i, name in enumerate(names) if name.lower() in _UNNAMED]

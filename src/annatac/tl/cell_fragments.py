@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import InputError, nearest
+from annatac.errors import AnnatacWarning, InputError, nearest
 from annatac.io.fragment_cells import CellFragmentReader, CellFragments, warn_of_match
 
 if TYPE_CHECKING:
@@ -57,12 +58,27 @@ def cell_fragments(
     for sample, path in files.items():
         rows = np.arange(adata.n_obs) if sample == "" else _rows_of_sample(adata, sample)
         readers.append((rows, CellFragmentReader(path, list(names[rows]))))
+    _warn_of_others(adata, np.concatenate([rows for rows, _ in readers]))
     for rows, reader in readers:
         for part in reader.read(regions):
             yield CellFragments(chrom=part.chrom, start=part.start, end=part.end, cell=rows[part.cell])
         warn_of_match(reader, whole_file=regions is None, stacklevel=4)
         if on_read is not None:
             on_read(reader)
+
+
+def _warn_of_others(adata: AnnData, rows: npt.NDArray[np.int64]) -> None:
+    """Warn of cells whose sample has no file among those given."""
+    without = np.setdiff1d(np.arange(adata.n_obs), rows)
+    if len(without):
+        names = adata.obs[keys.SAMPLE].iloc[without].astype(str).unique() if keys.SAMPLE in adata.obs else []
+        of = f" (sample {', '.join(repr(str(name)) for name in names[:5])})" if len(names) else ""
+        warnings.warn(
+            f"{len(without):,} of the {adata.n_obs:,} cells{of} are of no sample with a fragment file: they have no "
+            "fragments here.",
+            AnnatacWarning,
+            stacklevel=5,
+        )
 
 
 def _rows_of_sample(adata: AnnData, sample: str) -> npt.NDArray[np.int64]:

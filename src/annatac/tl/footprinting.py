@@ -11,6 +11,8 @@ import pandas as pd
 
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
+from annatac.genome.assemblies import canonical
+from annatac.genome.chroms import to_ucsc
 from annatac.genome.fasta import Genome
 from annatac.genome.intervals import intervals_of, read_bed
 from annatac.tl.cell_fragments import Fragments, cell_fragments
@@ -34,6 +36,7 @@ def footprints(
     groupby: str | None = None,
     types: list[str] | None = None,
     fasta: str | Path | None = None,
+    genome: str | None = None,
     background: str | Path | pd.DataFrame | None = None,
     flank_bp: int = 250,
     flank_norm_bp: int = 50,
@@ -65,6 +68,8 @@ def footprints(
         Only these types.
     fasta
         Sequence of the assembly; without it profiles are not corrected (a warning says so).
+    genome
+        Assembly that the FASTA is held against (or a file of chromosome lengths), by default ``uns['genome']``.
     background
         Intervals (BED file or table) whose insertions teach the bias; the features of ``adata`` otherwise, or
         the whole chromosomes of the sites where features have no coordinates.
@@ -98,7 +103,7 @@ def footprints(
     LabelError
         No such column or type.
     AssemblyError
-        The FASTA is of another assembly, or sites lie past the end of a chromosome.
+        The FASTA is of another assembly, or sites or background lie past the end of a chromosome.
     MissingDependencyError
         pyfaidx is needed for a FASTA.
     """
@@ -109,7 +114,7 @@ def footprints(
     if core_bp is not None:
         cores = np.full_like(cores, core_bp)
     regions = placed.regions(flank_bp)
-    genome, bias = None, None
+    sequence, bias = None, None
     if fasta is None:
         warnings.warn(
             "Without a FASTA the footprints are not corrected for the bias of Tn5: a dip or a peak in the "
@@ -118,16 +123,16 @@ def footprints(
             stacklevel=2,
         )
     else:
-        stated = adata.uns.get(keys.GENOME)
-        genome = Genome(fasta, genome=None if stated is None else str(stated))
-        _check_sites(placed, genome)
-        learnt_from = _background(adata, background, placed, genome)
+        stated = adata.uns.get(keys.GENOME) if genome is None else canonical(genome)
+        sequence = Genome(fasta, genome=None if stated is None else str(stated))
+        _check_sites(placed, sequence)
+        learnt_from = _background(adata, background, placed, sequence)
         bias = KmerBias(
-            genome, learnt_from, k=kmer, avoid=placed, avoid_bp=int(cores.max()) + 2 * kmer, seed=seed
+            sequence, learnt_from, k=kmer, avoid=placed, avoid_bp=int(cores.max()) + 2 * kmer, seed=seed
         )
         regions = pd.concat([regions, bias.regions], ignore_index=True)
 
-    counter = SiteCounter(placed, len(groups.names), flank_bp, by_site=genome is not None)
+    counter = SiteCounter(placed, len(groups.names), flank_bp, by_site=sequence is not None)
     for part in cell_fragments(adata, fragments, regions=regions):
         group = groups.code[part.cell]
         for position in (part.start, part.end - 1):
@@ -141,8 +146,8 @@ def footprints(
             f"are on {', '.join(list(placed.bounds)[:3])}. Check the assembly of both."
         )
     expected = None
-    if genome is not None and bias is not None and counter.by_site is not None:
-        expected = expected_insertions(genome, placed, counter.by_site, bias.fit(), flank_bp=flank_bp)
+    if sequence is not None and bias is not None and counter.by_site is not None:
+        expected = expected_insertions(sequence, placed, counter.by_site, bias.fit(), flank_bp=flank_bp)
     return Footprints(
         motifs=placed.names,
         types=groups.names,
@@ -190,13 +195,29 @@ def _check_sites(sites: Sites, genome: Genome) -> None:
             )
 
 
+def _within(intervals: pd.DataFrame, genome: Genome, what: str) -> pd.DataFrame:
+    """Return the intervals as they are, refused where some lie past the end of their chromosome."""
+    length = np.array(
+        [genome.lengths.get(chrom, -1) for chrom in to_ucsc(intervals["chrom"])], dtype=np.int64
+    )
+    past = (length >= 0) & (intervals["end"].to_numpy() > length)
+    if past.any():
+        first = intervals.iloc[int(np.flatnonzero(past)[0])]
+        raise AssemblyError(
+            f"{int(past.sum()):,} of {len(intervals):,} {what} lie past the end of their chromosome in {genome.path}, "
+            f"first {first['chrom']}:{first['start']}-{first['end']}. Give the FASTA of their assembly."
+        )
+    return intervals
+
+
 def _background(
     adata: AnnData, background: str | Path | pd.DataFrame | None, sites: Sites, genome: Genome
 ) -> pd.DataFrame:
     if background is not None:
-        return background if isinstance(background, pd.DataFrame) else read_bed(background)
+        given = background if isinstance(background, pd.DataFrame) else read_bed(background)
+        return _within(given, genome, "intervals of the background")
     features = intervals_of(adata.var) if adata.n_vars else None
     if features is not None:
-        return features[features["start"] >= 0]
+        return _within(features[features["start"] >= 0], genome, "features")
     chroms = [chrom for chrom in sites.bounds if chrom in genome]
     return pd.DataFrame({"chrom": chroms, "start": 0, "end": [genome.lengths[chrom] for chrom in chroms]})

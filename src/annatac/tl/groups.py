@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import AnnatacWarning, LabelError, nearest
+from annatac.errors import AnnatacWarning, LabelError, nearest, no_column
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,10 +28,7 @@ def column_of(adata: AnnData, key: str) -> pd.Series:
         There is none of that name; the nearest is offered.
     """
     if key not in adata.obs:
-        columns = [str(column) for column in adata.obs.columns]
-        raise LabelError(
-            f"obs has no column '{key}'.{nearest(key, columns)} It has: {', '.join(columns) or 'none'}."
-        )
+        raise no_column(key, adata.obs.columns)
     return adata.obs[key]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import ConfigError, InputError, nearest
+from annatac.errors import AnnatacWarning, ConfigError, InputError, nearest
 from annatac.genome.annotation import as_genes
 from annatac.genome.regions import Region, parse_region
 from annatac.io.fragment_cells import CellFragments
@@ -175,13 +176,18 @@ def coverages(
     must_count = normalise == "total" and totals is None
     counted = np.zeros(n_types, dtype=np.int64)
     only = None if must_count else pd.DataFrame(wanted)[["chrom", "start", "end"]]
+    seen: dict[str, None] = {}
     for part in cell_fragments(adata, fragments, regions=only):
+        seen.setdefault(part.chrom)
         group = groups.code[part.cell]
         if must_count:
             counted += np.bincount(group[group >= 0], minlength=n_types)
         for region, width, values in zip(wanted, widths, sums, strict=True):
             if part.chrom == region.chrom:
                 _add(values, part, group, region, width, count)
+    for region, values in zip(wanted, sums, strict=True):
+        if not values.any():
+            _warn_of_nothing(region, list(seen) if must_count else [])
     scale = scale_of(groups, counted if must_count else totals, count=count, normalise=normalise)
     return [
         Coverage(
@@ -195,6 +201,15 @@ def coverages(
         )
         for region, width, values in zip(wanted, widths, sums, strict=True)
     ]
+
+
+def _warn_of_nothing(region: Region, chroms: list[str]) -> None:
+    """Warn that a region is empty, and why it may be: ``chroms`` are those with fragments, where they are known."""
+    if chroms and region.chrom not in chroms:
+        why = f": they are on {', '.join(chroms[:5])}{', ...' if len(chroms) > 5 else ''}. Check the assembly"
+    else:
+        why = ". Check that it is within the chromosome, and the assembly"
+    warnings.warn(f"No fragment of the cells lies in {region}{why}.", AnnatacWarning, stacklevel=3)
 
 
 def bin_sums(

@@ -72,7 +72,7 @@ class Markers:
         if cell_type not in self.types:
             raise LabelError(
                 f"No markers of a type '{cell_type}'.{nearest(cell_type, self.types)} There are markers of: "
-                f"{', '.join(self.types)}."
+                f"{', '.join(self.types)}; types of too few cells have none."
             )
         return self.types.index(cell_type)
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.errors import AnnatacWarning, ConfigError, InputError
-from annatac.genome.assemblies import is_known
+from annatac.genome.assemblies import canonical, is_known
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.intervals import intervals_of
 from annatac.io.motif_files import JASPAR, Motif, read_motifs
@@ -60,7 +60,7 @@ def motif_scan(
     names
         Only the motifs of these names or ids.
     genome
-        Assembly that the FASTA is held against, by default ``uns['genome']``.
+        Assembly that the FASTA is held against (or a file of chromosome lengths), by default ``uns['genome']``.
     p_value
         A site is a position with at most this chance under the background, each strand by itself. Motifs too
         short for it (7 bp have 4^-7 = 6e-5 at best: GATA1, TCF7) get their best sites, and a warning says so.
@@ -280,5 +280,7 @@ def _check_p_value(p_value: float) -> None:
 
 
 def _stated(adata: AnnData, genome: str | None) -> str | None:
-    stated = genome if genome is not None else adata.uns.get(keys.GENOME)
+    if genome is not None:
+        return canonical(genome)
+    stated = adata.uns.get(keys.GENOME)
     return stated if isinstance(stated, str) and is_known(stated) else None

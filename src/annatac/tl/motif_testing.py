@@ -45,8 +45,11 @@ def motif_enrichment(
     peaks
         Marker peaks (``annatac.tl.markers``, at its own bounds), or by set (a type) the names of its peaks
         or a bool array over all peaks.
-    max_fdr, min_log2_enrichment
-        What ``is_enriched`` means. A fold bound is asked for too since many peaks make trifles significant.
+    max_fdr
+        What ``is_enriched`` means.
+    min_log2_enrichment
+        The enrichment that is tested against: p-value and FDR are of an enrichment of more than that (0.5: 1.4
+        times), since many peaks make trifles significant. 0 asks for any enrichment at all.
     min_peaks
         Sets with fewer peaks that can be compared are left out, with a warning.
 
@@ -68,8 +71,9 @@ def motif_enrichment(
     -----
     Peaks are put in 50 classes of GC by 5 of width (quantiles). Within a class, how many of the set's peaks
     have a site is hypergeometric if the set is like the others; the test is on the sum over the classes
-    (Cochran-Mantel-Haenszel, with all peaks outside the set: none is drawn by chance). The sum's exact mean,
-    variance and skewness go into a shifted gamma distribution, with a continuity correction. Enrichment is
+    (Cochran-Mantel-Haenszel, with all peaks outside the set: none is drawn by chance). Mean, variance and skewness of
+    the sum go into a shifted gamma distribution, with a continuity correction. As in TREAT (McCarthy and Smyth 2009)
+    it is tested against a ratio of risks, not against none: see :func:`stratified_test`. Enrichment is
     Mantel and Haenszel's ratio of risks, half a peak added to either side. The false discovery rate is
     Benjamini and Yekutieli's (2001), which holds however the motifs depend on each other, as similar ones do.
     Peaks in a class without any peak outside the set take no part.
@@ -90,12 +94,12 @@ def motif_enrichment(
         table = pd.DataFrame(
             {"cell_type": name, "motif": [m.id for m in motifs], "name": [m.name for m in motifs]}
         )
-        n_with, tested = _stratified(has, stratum, inside, usable & ~inside, n_in, n_all)
+        n_with, tested = _stratified(has, stratum, inside, usable & ~inside, n_in, n_all, min_log2_enrichment)
         fdr = false_discovery_rate(tested.p_value, any_dependence=True)
         table["n_peaks"], table["n_with"] = int(inside.sum()), n_with.astype(np.int64)
         table["n_background"], table["n_expected"] = int((usable & ~inside).sum()), tested.expected
         table["log2_enrichment"], table["p_value"], table["fdr"] = tested.log2_ratio, tested.p_value, fdr
-        table["is_enriched"] = (fdr <= max_fdr) & (tested.log2_ratio >= min_log2_enrichment)
+        table["is_enriched"] = fdr <= max_fdr
         weight = (n_in / np.maximum(n_all - n_in, 1))[stratum[usable & ~inside]]
         table["gc"], table["gc_background"] = (
             gc[inside].mean(),
@@ -127,7 +131,9 @@ class StratifiedTest(NamedTuple):
     expected: Floats
 
 
-def stratified_test(n_with: Floats, all_with: Floats, n_in: Floats, n_all: Floats) -> StratifiedTest:
+def stratified_test(
+    n_with: Floats, all_with: Floats, n_in: Floats, n_all: Floats, *, min_log2_ratio: float = 0.0
+) -> StratifiedTest:
     """Return whether motifs are more frequent in a set than in its classes, the classes held apart.
 
     Parameters
@@ -136,22 +142,33 @@ def stratified_test(n_with: Floats, all_with: Floats, n_in: Floats, n_all: Float
         Peaks with a site, of the set and of set and background together, float64 (classes, motifs).
     n_in, n_all
         Peaks of the set, and of set and background, float64 (classes,).
+    min_log2_ratio
+        The ratio of risks that has to be exceeded, not merely reached by chance: log2 of r below.
+
+    Notes
+    -----
+    With a of the set's n peaks and b of the background's N - n having a site in a class, the statistic is the sum of
+    ``a (N - n) / N - r b n / N``, which is 0 in the mean where the risks differ by the factor r. Its variance and third
+    moment are those of binomial numbers with the risks m / (n r + N - n) and r times that, m = a + b; the
+    factors N / (N - 1) and N^2 / ((N - 1) (N - 2)) make them the hypergeometric ones at r = 1.
     """
+    ratio = 2.0**min_log2_ratio
     n, m = n_in[:, None], all_with
     total = n_all[:, None]
-    expected = (n * m / total).sum(axis=0)
-    product = n * m * (total - n) * (total - m)
-    variance = (product / (total**2 * np.maximum(total - 1, 1))).sum(axis=0)
-    bent = product * (total - 2 * n) * (total - 2 * m)
-    third = (bent / (total**3 * np.maximum((total - 1) * (total - 2), 1))).sum(axis=0)
-    observed = n_with.sum(axis=0)
+    low = np.minimum(m / (n * ratio + total - n), 1 / max(ratio, 1.0))  # risk of the background at that ratio
+    high = low * ratio
+    weight_in, weight_out = (total - n) / total, ratio * n / total
+    in_, out = n * high * (1 - high) * weight_in**2, (total - n) * low * (1 - low) * weight_out**2
+    variance = ((in_ + out) * total / np.maximum(total - 1, 1)).sum(axis=0)
+    bent = in_ * weight_in * (1 - 2 * high) - out * weight_out * (1 - 2 * low)
+    third = (bent * total**2 / np.maximum((total - 1) * (total - 2), 1)).sum(axis=0)
+    above = (n_with * weight_in).sum(axis=0)
+    below = ((m - n_with) * n / total).sum(axis=0)
     varies = variance > 1e-12
     spread = np.sqrt(np.where(varies, variance, 1))
-    z = (observed - 0.5 - expected) / spread
+    z = (above - ratio * below - 0.5) / spread
     p_value = np.where(varies, np.clip(skewed_tail(z, np.ones_like(z), third / spread**3), 0, 1), 1.0)
-    above = (n_with * (total - n) / total).sum(axis=0)
-    below = ((m - n_with) * n / total).sum(axis=0)
-    return StratifiedTest(p_value, np.log2((above + 0.5) / (below + 0.5)), expected)
+    return StratifiedTest(p_value, np.log2((above + 0.5) / (below + 0.5)), (n * m / total).sum(axis=0))
 
 
 def _class_sizes(stratum: npt.NDArray[np.int64], chosen: Bools) -> tuple[Floats, Floats, Bools]:
@@ -171,6 +188,7 @@ def _stratified(
     outside: Bools,
     n_in: Floats,
     n_all: Floats,
+    min_log2_ratio: float,
 ) -> tuple[Floats, StratifiedTest]:
     """Return the set's peaks with a site, by motif, and their test."""
     used = (n_in > 0) & (n_in < n_all)
@@ -182,7 +200,10 @@ def _stratified(
             (np.ones(len(at)), (place[stratum[at]], at)), shape=(int(used.sum()), len(stratum))
         )
         counts.append((member @ has).toarray())
-    return counts[0].sum(axis=0), stratified_test(counts[0], counts[0] + counts[1], n_in[used], n_all[used])
+    test = stratified_test(
+        counts[0], counts[0] + counts[1], n_in[used], n_all[used], min_log2_ratio=min_log2_ratio
+    )
+    return counts[0].sum(axis=0), test
 
 
 def _leaders(table: pd.DataFrame, motifs: Sequence[Motif]) -> list[str]:

@@ -265,7 +265,7 @@ def _space(adata: AnnData, use_rep: str) -> npt.NDArray[np.float64]:
     if use_rep not in adata.obsm:
         raise InputError(
             f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
-            "Annotate the cells first (annatac.tl.annotate), or name another slot with use_rep."
+            "Annotate the cells first (`annatac annotate`), or name another slot with use_rep."
         )
     space = np.asarray(adata.obsm[use_rep], dtype=np.float64)
     if not np.isfinite(space).all():
