@@ -197,6 +197,14 @@ REFUSED = [
         "conditions cells.h5ad -o o/c.csv --condition-key donor --sample-key group",
         "each sample must have one",
     ),
+    # pseudobulk
+    ("pseudobulk cells.h5ad -o o/b --sample-key donr", "Did you mean 'donor'"),
+    (
+        "pseudobulk cells.h5ad -o o/b --sample-key donor --min-cells 100",
+        "No type has 100 cells in any sample",
+    ),
+    ("pseudobulk cells.h5ad -o o/b --min-share 4", "more than 0 and at most 1"),
+    ("pseudobulk cells.h5ad -o o/b --bedgraph --fragments foreign.tsv.gz", "None of the 86 barcodes"),
     # trajectory
     (f'{ORDER} --order "tipe 3"', "No cell has 'tipe 3'.*Did you mean 'type 3'"),
     (f"{ORDER} --plot o/p.png --csv o/p.csv", "X_umap.*is missing.*`annatac embed`"),
@@ -254,6 +262,7 @@ WARNED = [
     ("markers nowhere.h5ad -o o/m.csv", SMALL),
     ("markers cells.h5ad -o o/m.csv --heatmap o/h.png --fold 30", "No peak is a marker.*h.png is not drawn"),
     ("elements cells.h5ad -o o/e.csv --gtf genes.bed", SMALL),
+    ("pseudobulk nowhere.h5ad -o o/b", f"{SMALL}.*no coordinates.*no BED is written"),
     (f"{PRINTS} --sites sites.bed", f"{SMALL}.*Without a FASTA"),
     (f"{QC} --fragments plain.tsv.gz", "without the suffix such as '-1'; 100.0% of its .* belong to cells"),
     (f"{QC} --fragments half.tsv.gz", r"4\d of the 86 cells have no fragment in it; .*% of its"),

@@ -26,6 +26,7 @@ from annatac.cli import (
     plot,
     prepare,
     pretrain,
+    pseudobulk,
     qc,
     report,
     simulate,
@@ -82,6 +83,7 @@ app.add_typer(plot.app, name="plot", rich_help_panel=_CHECK)
 app.command(rich_help_panel=_BIOLOGY)(markers.markers)
 app.command(rich_help_panel=_BIOLOGY)(elements.elements)
 app.command(rich_help_panel=_BIOLOGY)(conditions.conditions)
+app.command(rich_help_panel=_BIOLOGY)(pseudobulk.pseudobulk)
 app.command(rich_help_panel=_BIOLOGY)(motifs.motifs)
 app.command(rich_help_panel=_BIOLOGY)(footprints.footprints)
 app.command(rich_help_panel=_BIOLOGY)(tracks.tracks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
-from annatac.errors import ConfigError, InputError, LabelError, nearest
+from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, nearest
 from annatac.genome.intervals import intervals_of
 from annatac.io.atomic import atomic_path
 from annatac.pp.counts import in_chunks
@@ -43,7 +44,7 @@ def pseudobulk(
     sample_key
         Column of ``obs`` with the samples or donors: one row a type and sample then.
     min_cells
-        Groups of fewer cells are left out; without ``sample_key`` a warning names them.
+        Groups of fewer cells are left out, with a warning.
 
     Returns
     -------
@@ -78,6 +79,13 @@ def pseudobulk(
             raise LabelError(
                 f"No type has {min_cells} cells in any sample of obs['{sample_key}']; the most is "
                 f"{n_cells.max()}. Lower min_cells, or merge types."
+            )
+        if n_small := int(((n_cells > 0) & (n_cells < min_cells)).sum()):
+            warnings.warn(
+                f"{n_small} of {n_small + len(large)} groups of a type and sample have under {min_cells} cells and are "
+                "left out.",
+                AnnatacWarning,
+                stacklevel=2,
             )
         of_type, of_sample = np.divmod(np.array(large), len(sample_names))
         obs = pd.DataFrame(
