@@ -21,7 +21,7 @@ from annatac.annotate.reference import reference_tensors
 from annatac.annotate.trust import NOT_CALIBRATED, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
-from annatac.errors import ConfigError, LabelError, nearest, no_column
+from annatac.errors import ConfigError, no_column
 from annatac.genome.assemblies import genome_label
 from annatac.model import artifact as artifacts
 from annatac.model import ready

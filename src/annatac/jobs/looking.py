@@ -138,8 +138,7 @@ def plot(
 
 def plot_learning(models: Sequence[str | Path], output: str | Path, *, names: Sequence[str] = ()) -> Path:
     """Draw how several fine-tunings went beside each other, see :func:`annatac.pl.learning_curves`."""
-    check_writable(output)
-    check_picture(output)
+    check_outputs(pictures=[output])
     from annatac import pl
 
     return pl.save(pl.learning_curves(models, names=names or None)[0], output)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from annatac import keys
-from annatac.errors import LabelError, nearest
+from annatac.errors import no_column
 from annatac.pl.canvas import pyplot
 from annatac.pl.embedding import LEGEND, colors_of, legend_handle, shown_type, umap
 from annatac.pl.palette import type_colors
@@ -48,12 +48,9 @@ def prediction_panels(
         There is no such layout; ``obs`` lacks a column.
     """
     columns = [truth_key, *predictions]
-    known = [str(name) for name in adata.obs.columns]
     for column in columns:
         if column not in adata.obs:
-            raise LabelError(
-                f"obs has no column '{column}'.{nearest(column, known)} It has: {', '.join(known)}."
-            )
+            raise no_column(column, adata.obs.columns)
     names = dict.fromkeys(name for column in columns for name in colors_of(adata, column))
     classes = [str(name) for name in adata.uns.get(keys.UNS, {}).get("classes", [])]
     colors = {
