@@ -266,7 +266,7 @@ def test_stratified_test_is_close_to_the_exact_tail():
 
 
 def test_the_ratio_that_is_tested_against():
-    """Where risks differ by just that ratio p-values are uniform; with a greater ratio asked for they are larger."""
+    """Where risks differ by just that ratio p-values are near uniform (whole numbers: above, not below)."""
     rng = np.random.default_rng(10)
     n_all = rng.integers(6, 40, 120).astype(float)
     n_in = np.minimum(rng.integers(1, 6, 120), n_all - 1).astype(float)
@@ -275,7 +275,7 @@ def test_the_ratio_that_is_tested_against():
         b = rng.binomial((n_all - n_in)[:, None].astype(int), 0.1, (120, 6000))
         found = stratified_test(a, a + b, n_in, n_all, min_log2_ratio=log2_ratio)
         for level in (0.05, 0.01):
-            assert 0.7 * level < (found.p_value <= level).mean() < 1.3 * level, (log2_ratio, level)
+            assert 0.4 * level < (found.p_value <= level).mean() < 1.2 * level, (log2_ratio, level)
         more = stratified_test(a, a + b, n_in, n_all, min_log2_ratio=log2_ratio + 0.5)
         assert (more.p_value >= found.p_value - 1e-12).all()
         assert np.array_equal(more.log2_ratio, found.log2_ratio)
