@@ -57,7 +57,7 @@ def test_no_match_shows_examples_of_both(file):
 
 
 def test_two_samples_need_two_files(file):
-    with pytest.raises(InputError, match=r"several cells have one name.*\{'sample'"):
+    with pytest.raises(InputError, match=r"several cells have one name.*--fragments SAMPLE=FILE.*\{'SAMPLE'"):
         CellFragmentReader(file, ["a:AAC-1", "b:AAC-1"])
 
 
