@@ -16,8 +16,8 @@ from .looking import plot as plot
 from .looking import plot_learning as plot_learning
 from .ordering import trajectory as trajectory
 from .preparing import prepare as prepare
-from .rivals import set_up_rivals as set_up_rivals
 from .pseudobulking import pseudobulk as pseudobulk
+from .rivals import set_up_rivals as set_up_rivals
 from .sequence_motifs import motifs as motifs
 from .simulating import simulate as simulate
 from .training import finetune as finetune
