@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,23 @@ def test_sums_are_read_in_parts(corpus, monkeypatch):
     for most in (1, 700):
         monkeypatch.setattr("annatac.corpus.selection._AT_ONCE", most)
         assert np.array_equal(openness_sums(cells), whole)
+
+
+def test_scattered_cells_do_not_keep_their_blocks(corpus, in_blocks, monkeypatch):
+    """One cell of each of fifteen blocks is read: the others' cells do not stay in memory until all are."""
+    read, alive = Corpus._read_block, []
+
+    def reading(self, number):
+        block = read(self, number)
+        alive.append(weakref.ref(block[0]))
+        assert sum(ref() is not None for ref in alive) <= 8  # those kept are a few: 600 open islands
+        return block
+
+    monkeypatch.setattr(Corpus, "_read_block", reading)
+    rows = np.arange(0, 120, 8)
+    islands, _, lengths = Corpus.open(corpus).flat(rows)
+    assert len(alive) == 15
+    assert len(islands) == lengths.sum()
 
 
 def test_whole_blocks_are_held_out(corpus, in_blocks):

@@ -114,8 +114,8 @@ class Corpus:
         for row in rows.tolist():
             held = self._block(row // BLOCK)
             start, stop = held[2][row % BLOCK : row % BLOCK + 2]
-            islands.append(held[0][start:stop])
-            classes.append(held[1][start:stop])
+            islands.append(held[0][start:stop].copy())  # a view would keep its whole block
+            classes.append(held[1][start:stop].copy())
         return np.concatenate(islands), np.concatenate(classes), self.n_open[rows].astype(np.int64)
 
     def _block(self, number: int) -> Block:
