@@ -67,6 +67,9 @@ docs: $(DOCS)
 
 models: $(INSTALLED)
 	$(BIN)/python models/human_base.py -o src/annatac/models/human-base
+	$(BIN)/python models/human_blood.py -o src/annatac/models/human-blood
+	$(BIN)/python perf/human_blood.py
+	$(BIN)/python models/human_blood_card.py src/annatac/models/human-blood
 
 clean:
 	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from annatac.errors import DamagedFileError, ModelError, OutputError
 from annatac.model import Network, artifact, ready
-from annatac.pp.universe import Universe
+from annatac.pp.universe import Universe, genome_in
 
 
 @pytest.fixture
@@ -113,3 +114,12 @@ def test_what_ships_loads():
     base = artifact.load(ready.find("human-base"))
     assert base.universe.genome == "hg19"
     assert base.classes == []
+    assert ready.facts("human-base")["genomes"] == ["hg19"]
+
+
+def test_the_assembly_is_read_from_the_first_line_alone(folder):
+    assert genome_in(folder / "islands.tsv.gz") is None
+    assert ready.facts(folder)["genomes"] == []
+    (folder / "islands.tsv.gz").write_bytes(gzip.compress(b"name\tchrom\n"))
+    with pytest.raises(ModelError, match=r"islands\.tsv\.gz is not a table of islands"):
+        ready.facts(folder)

@@ -31,12 +31,13 @@ def list_(debug: options.Debug = False) -> None:
     from annatac.model import ready
 
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("name", "kind", "types", "islands", "MB"):
+    for column in ("name", "kind", "types", "assemblies", "islands", "MB"):
         table.add_column(column, no_wrap=True)
     for name in ready.names():
         its = ready.facts(name)
         size = f"{its['bytes'] / 1e6:.1f}"
-        table.add_row(name, its["kind"], str(len(its["types"])), f"{its['n_islands']:,}", size)
+        where = ", ".join(its["genomes"])
+        table.add_row(name, its["kind"], str(len(its["types"])), where, f"{its['n_islands']:,}", size)
     show(table)
 
 
@@ -49,12 +50,15 @@ def info(
 
     \b
     Examples:
-      annatac models info human-base
+      annatac models info human-blood
     """
     from annatac.model import ready
 
     its = ready.facts(model)
-    say(f"{its['folder']} ({its['kind']}, {its['n_islands']:,} islands, {its['bytes'] / 1e6:.1f} MB)")
+    where = " and ".join(its["genomes"]) or "no stated assembly"
+    say(
+        f"{its['folder']} ({its['kind']}, {its['n_islands']:,} islands, {where}, {its['bytes'] / 1e6:.1f} MB)"
+    )
     if its["types"]:
         say(f"Types: {', '.join(its['types'])}")
     say(its["card"] or "It has no card.")

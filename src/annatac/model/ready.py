@@ -15,6 +15,8 @@ from typing import Any
 from annatac.errors import DamagedFileError, ModelError, nearest
 from annatac.io.atomic import atomic_dir
 from annatac.model import artifact
+from annatac.pp import places
+from annatac.pp.universe import genome_in
 
 SHIPPED = Path(__file__).parents[1] / "models"
 HUB = "https://huggingface.co"
@@ -55,7 +57,9 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def facts(name_or_path: str | Path) -> dict[str, Any]:
-    """Return what a model is without reading its weights: types, islands, assembly, sizes and its card.
+    """Return what a model is without reading its weights: types, islands, assemblies, sizes and its card.
+
+    ``genomes`` are the assembly of its islands and those on which it has places of its peaks.
 
     Raises
     ------
@@ -66,12 +70,14 @@ def facts(name_or_path: str | Path) -> dict[str, Any]:
     config = artifact.read_config(path)
     labels = json.loads((path / artifact.LABELS).read_text(encoding="utf-8"))
     card = path / artifact.CARD
+    genomes = [genome_in(path / artifact.ISLANDS), *map(places.genome_of, sorted(config["files"]))]
     return {
         "name": path.name,
         "folder": str(path),
         "kind": "annotator" if config["n_types"] else "base",
         "types": [entry["name"] for entry in labels["types"]],
         "n_islands": config["n_islands"],
+        "genomes": [genome for genome in genomes if genome],
         "bytes": sum(file.stat().st_size for file in path.iterdir()),
         "card": card.read_text(encoding="utf-8") if card.is_file() else "",
     }

@@ -261,6 +261,24 @@ class Universe:
         return _from_table(path, table, genome=genome, bin_size=bin_size)
 
 
+def genome_in(path: str | Path) -> str | None:
+    """Return the assembly that ``islands.tsv.gz`` names, without reading the islands; None where it names none.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged or not a universe.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            match = _HEADER.fullmatch(lines.readline())
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}). Copy the model folder again.") from error
+    if match is None:
+        raise ModelError(f"{path} is not a table of islands. Copy the model folder again.")
+    return None if match[2] == "-" else unquote(match[2])
+
+
 def summed_openness(x: sp.csr_matrix) -> npt.NDArray[np.float64]:
     """Return the sum over cells of each island's openness class (0..5), float64 (islands,)."""
     weights = np.minimum(x.data, MAX_OPENNESS)
