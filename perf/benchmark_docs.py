@@ -5,8 +5,8 @@
     python perf/benchmark_docs.py --check                          # fails where the docs say something else
 
 What stands between `<!-- benchmark:NAME -->` and `<!-- /benchmark:NAME -->` in docs/benchmarks.md, and between the
-marks `agreement` in docs/benchmarking.md (from perf/agreement.py), is written here and nowhere else.
-`make benchmark-quick` and `make benchmark` call this.
+marks `agreement` in docs/benchmarking.md (of perf/agreement.py) and `rna_transfer` in docs/rna-reference.md (of
+perf/rna_transfer.py), is written here and nowhere else. `make benchmark-quick` and `make benchmark` call this.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from annatac.report.benchmark_page import drawn_methods
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 GUIDE = ROOT / "docs" / "benchmarking.md"
+RNA = ROOT / "docs" / "rna-reference.md"
 RESULTS = ROOT / "perf" / "results"
 IMAGES = ROOT / "docs" / "images"
 NAMES = ("quick", "full", "protocols")
@@ -124,7 +125,11 @@ def written(page: str, texts: dict[str, str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Return each page as it shall be."""
-    texts = {PAGE: {f"benchmark:{name}": section(name) for name in NAMES}, GUIDE: {"agreement": agreement()}}
+    texts = {
+        PAGE: {f"benchmark:{name}": section(name) for name in NAMES},
+        GUIDE: {"agreement": agreement()},
+        RNA: {"rna_transfer": rna_transfer()},
+    }
     return {path: written(path.read_text(encoding="utf-8"), own) for path, own in texts.items()}
 
 
@@ -150,6 +155,23 @@ def agreement() -> str:
         "same call",
         "within 2 points of accuracy",
     ]
+    return _markdown(heads, rows) + "\n"
+
+
+def rna_transfer() -> str:
+    """Return the table of ways to transfer labels from RNA."""
+    path = RESULTS / "rna_transfer.json"
+    if not path.is_file():
+        return "Not run yet.\n"
+    found = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    ways = list(dict.fromkeys(found["way"]))
+    rows = []
+    for (name, linked), mine in found.groupby(["set", "linked"], sort=False):
+        means_ = mine.groupby("way")[["accuracy", "macro_f1"]].mean()
+        cells = [f"{means_.loc[way, 'accuracy']:.3f} / {means_.loc[way, 'macro_f1']:.3f}" for way in ways]
+        novel, frequent = mine["novel_auroc"].mean(), mine["most_frequent"].iloc[0]
+        rows.append([name, f"{100 * linked:g} %", f"{frequent:.3f}", *cells, f"{novel:.2f}"])
+    heads = ["query", "genes linked", "most frequent type", *ways, "AUROC of a type left out of the RNA"]
     return _markdown(heads, rows) + "\n"
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from annatac.cli import options
+from annatac.cli.annotate_rna import by_rna, check_source
 from annatac.cli.terminal import cells_bar, counted, say
 
 _NOVELTY, _SAFE, _ASSEMBLY = "Novelty", "Safe labels and sets", "A query on another assembly"
+_RNA = "An RNA reference instead of a model"
 
 _REASONS = {
     "low_quality": "are of low quality: few open islands that the model knows",
@@ -20,11 +22,12 @@ _REASONS = {
 
 
 def annotate(
+    context: typer.Context,
     queries: Annotated[list[Path], typer.Argument(metavar="QUERY", help="Cells to name.")],
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FOLDER", help="Ready model or folder (`annatac finetune`).")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="H5AD", help="File to write.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FOLDER", help="Ready model or folder (`annatac finetune`).")
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the labels as a table.")
     ] = None,
@@ -95,6 +98,31 @@ def annotate(
             rich_help_panel=_ASSEMBLY,
         ),
     ] = False,
+    rna_reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="H5AD",
+            help="Instead of a model: labelled scRNA-seq cells x genes, raw counts; needs --label-key.",
+            rich_help_panel=_RNA,
+        ),
+    ] = None,
+    label_key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of its obs with the types.", rich_help_panel=_RNA),
+    ] = None,
+    rna_layer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Its layer of raw counts; X otherwise.", rich_help_panel=_RNA),
+    ] = None,
+    gtf: Annotated[
+        Path | None,
+        typer.Option(
+            "--gtf",
+            metavar="FILE",
+            help="Genes of the query's assembly (GTF, GFF3, BED), with symbols.",
+            rich_help_panel=_RNA,
+        ),
+    ] = None,
     genome: options.Genome = None,
     barcodes: options.Barcodes = None,
     min_fragments: options.MinFragments = None,
@@ -103,7 +131,7 @@ def annotate(
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
-    """Name every cell of a query by a fine-tuned model.
+    """Name every cell of a query by a fine-tuned model, or by labelled scRNA-seq cells.
 
     \b
     The output is the query with labels, confidence, novelty, probabilities
@@ -117,7 +145,30 @@ def annotate(
           --genome hg38 --min-fragments 1000 --csv labels.csv
       annatac annotate query.h5ad --model model -o out.h5ad --report report.html
       annatac annotate day0.h5ad day7.h5ad --model model -o out.h5ad
+      annatac annotate query.h5ad --rna-reference rna.h5ad \\
+          --label-key cell_type --gtf genes.gtf.gz -o out.h5ad
     """
+    check_source(context, model, rna_reference)
+    reading: dict[str, Any] = {
+        "genome": genome,
+        "barcodes": barcodes,
+        "min_fragments": min_fragments,
+        "chrom_sizes": chrom_sizes,
+    }
+    if model is None:
+        by_rna(
+            queries,
+            output,
+            rna_reference=rna_reference,
+            label_key=label_key,
+            rna_layer=rna_layer,
+            genes=gtf,
+            csv=csv,
+            report=report,
+            novelty_threshold=novelty_threshold,
+            **reading,
+        )
+        return
     from annatac import jobs
 
     with cells_bar("annotating") as on_progress:
@@ -137,10 +188,7 @@ def annotate(
             lift_islands=lift_islands,
             device=device,
             on_progress=on_progress,
-            genome=genome,
-            barcodes=barcodes,
-            min_fragments=min_fragments,
-            chrom_sizes=chrom_sizes,
+            **reading,
         )
     overlap = result.overlap
     say(

@@ -1,4 +1,5 @@
 from .annotating import annotate as annotate
+from .annotating_by_rna import annotate_by_rna as annotate_by_rna
 from .benchmarking import benchmark as benchmark
 from .clustering import clusters as clusters
 from .corpora import prepare_corpus as prepare_corpus

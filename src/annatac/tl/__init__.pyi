@@ -1,4 +1,5 @@
 from .annotation import annotate as annotate
+from .annotation_by_rna import annotate_by_rna as annotate_by_rna
 from .attributing import attribution as attribution
 from .attribution_table import attribution_agreement as attribution_agreement
 from .clustering import clusters as clusters
