@@ -12,7 +12,8 @@ import pandas as pd
 from annatac import keys
 from annatac.errors import AnnatacWarning, ConfigError, InputError
 from annatac.genome.assemblies import canonical, chrom_lengths, genome_label
-from annatac.genome.intervals import island_names, read_bed
+from annatac.genome.bed import read_bed
+from annatac.genome.intervals import island_names
 from annatac.io import arrow, fragments, h5ad, snapatac2, tenx
 from annatac.io.barcodes import Barcodes, rows_of
 from annatac.io.insertions import Bins, Peaks

@@ -18,7 +18,8 @@ import scipy.sparse as sp
 from annatac import keys
 from annatac.errors import DamagedFileError, InputError
 from annatac.genome.assemblies import genome_label
-from annatac.genome.intervals import island_names, open_text, read_bed
+from annatac.genome.bed import read_bed
+from annatac.genome.intervals import island_names, open_text
 from annatac.io.counts import as_counts, matrix_anndata
 from annatac.io.hdf5 import open_hdf5, texts
 

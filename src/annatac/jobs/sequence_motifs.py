@@ -12,7 +12,8 @@ import pandas as pd
 
 from annatac import keys
 from annatac.errors import AnnatacWarning, ConfigError, InputError
-from annatac.genome.intervals import intervals_of, island_names, open_text, overlaps_any, read_bed
+from annatac.genome.bed import bed_lines, read_bed
+from annatac.genome.intervals import intervals_of, island_names, open_text, overlaps_any
 from annatac.io.atomic import atomic_dir
 from annatac.io.motif_files import JASPAR, read_motifs
 from annatac.io.read import read_one
@@ -120,7 +121,7 @@ def peak_sets(path: str | Path, adata: AnnData) -> Mapping[str, Any]:
     bed, peaks = read_bed(path), intervals_of(adata.var)
     if peaks is None:
         raise InputError(f"The features have no coordinates, so {path} cannot be laid on them. Give a CSV.")
-    types = _bed_names(path, len(bed)) or [path.name.split(".")[0]] * len(bed)
+    types = _bed_names(path) or [path.name.split(".")[0]] * len(bed)
     sets = {}
     for name in dict.fromkeys(types):
         sets[name] = overlaps_any(peaks, bed[np.array(types, dtype=object) == name])
@@ -136,15 +137,10 @@ def _is_bed(path: str | Path) -> bool:
     return Path(path).name.removesuffix(".gz").lower().endswith((".bed", ".narrowpeak", ".broadpeak"))
 
 
-def _bed_names(path: Path, n_rows: int) -> list[str] | None:
+def _bed_names(path: Path) -> list[str] | None:
     """Return the fourth column, or None where some line has none."""
-    names = []
-    with open_text(path) as lines:
-        for line in lines:
-            fields = line.rstrip("\r\n").split("\t")
-            if len(fields) > 3 and fields[1].strip().isdigit():
-                names.append(fields[3].strip())
-    return names if len(names) == n_rows and all(name not in ("", ".") for name in names) else None
+    names = [line.fields[3].strip() if len(line.fields) > 3 else "" for line in bed_lines(path)]
+    return None if any(name in ("", ".") for name in names) else names
 
 
 def _peaks_alone(path: str | Path) -> AnnData:

@@ -13,7 +13,8 @@ import pandas as pd
 from annatac import datasets, keys
 from annatac.errors import ConfigError, InputError, MissingFileError, nearest
 from annatac.genome.assemblies import genome_label
-from annatac.genome.intervals import intervals_of, read_bed
+from annatac.genome.bed import read_bed
+from annatac.genome.intervals import intervals_of
 from annatac.io.atomic import check_writable
 from annatac.io.write import write_parts
 from annatac.pp.counts import as_csr

@@ -10,8 +10,8 @@ import pandas as pd
 
 from annatac.errors import ConfigError
 from annatac.genome.annotation import as_genes
+from annatac.genome.bed import read_bed
 from annatac.genome.chroms import to_ucsc
-from annatac.genome.intervals import read_bed
 from annatac.genome.regions import Region
 from annatac.pl.canvas import axes_or_new, figure_of
 from annatac.pl.gene_models import draw_genes, genes_in, pack_rows

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from annatac import keys
 from annatac.errors import AnnatacWarning, ConfigError, InputError, OverlapError
 from annatac.genome.annotation import as_genes
+from annatac.genome.bed import read_bed
 from annatac.genome.chroms import is_standard, sort_key, species_prefixes, to_ucsc
-from annatac.genome.intervals import intervals_of, island_names, overlaps_any, read_bed
+from annatac.genome.intervals import intervals_of, island_names, overlaps_any
 from annatac.pp.binning import Assign, Openness, Rows, assign_peaks, group_by_island, island_openness
 from annatac.pp.lift import Lift
 

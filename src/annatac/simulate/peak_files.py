@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.errors import ConfigError, InputError, MissingDependencyError
+from annatac.genome.bed import bed_lines
 from annatac.genome.chroms import to_ucsc
-from annatac.genome.intervals import island_names, open_text
+from annatac.genome.intervals import island_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -88,26 +89,20 @@ def _bins(path: Path) -> pd.DataFrame:
     """Return the bins that a file's peaks lie in (by at least half a bin, or by their middle): chrom, bin, signal."""
     chroms: list[str] = []
     spans: list[tuple[int, int, float]] = []
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.startswith(("#", "track", "browser")) or not line.strip():
-                continue
-            fields = line.rstrip("\r\n").split("\t")
-            try:
-                start, end = int(fields[1]), int(fields[2])
-                value = fields[6] if len(fields) >= 9 else fields[4] if len(fields) >= 5 else "1"
-                signal = float(value)
-                if start < 0 or end <= start or not 0 <= signal < np.inf:
-                    raise ValueError
-            except (IndexError, ValueError):
-                raise InputError(
-                    f"{path}, line {number}: {line.strip()[:80]!r} is no peak. Expected chromosome, start, end and, "
-                    "for a signal, a score of 0 or more in column 5 (BED) or 7 (narrowPeak)."
-                ) from None
-            chroms.append(fields[0])
-            spans.append((start, end, signal))
-    if not spans:
-        raise InputError(f"{path} holds no peak. Remove the file, or check it.")
+    for line in bed_lines(path, what="peak"):
+        n = len(line.fields)
+        value = line.fields[6] if n >= 9 else line.fields[4] if n >= 5 else "1"
+        try:
+            signal = float(value)
+        except ValueError:
+            signal = -1.0
+        if not 0 <= signal < np.inf:
+            raise InputError(
+                f"{path}, line {line.number}: the signal {value!r} is no number of 0 or more. Expected it in column 5 "
+                "(BED) or 7 (narrowPeak)."
+            )
+        chroms.append(line.fields[0])
+        spans.append((line.start, line.end, signal))
     starts, ends, signals = (np.array(column) for column in zip(*spans, strict=True))
     if not signals.any():  # a BED file whose scores are all 0 says where, not how much
         signals = np.ones_like(signals)

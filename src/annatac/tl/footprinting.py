@@ -12,9 +12,10 @@ import pandas as pd
 from annatac import keys
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
 from annatac.genome.assemblies import canonical
+from annatac.genome.bed import read_bed
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.fasta import Genome
-from annatac.genome.intervals import intervals_of, read_bed
+from annatac.genome.intervals import intervals_of
 from annatac.tl.cell_fragments import Fragments, cell_fragments
 from annatac.tl.footprint_profiles import Footprints
 from annatac.tl.groups import cell_groups

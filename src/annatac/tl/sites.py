@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac.errors import InputError
+from annatac.genome.bed import bed_lines
 from annatac.genome.chroms import to_ucsc
-from annatac.genome.intervals import open_text
 
 Ints = npt.NDArray[np.int64]
 SiteInput: TypeAlias = str | Path | pd.DataFrame | Mapping[str, str | Path | pd.DataFrame]
@@ -170,24 +170,7 @@ def _name_of(source: Any) -> str:
 
 def _read_bed6(path: Path) -> pd.DataFrame:
     rows = []
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.startswith(("#", "track", "browser")) or not line.strip():
-                continue
-            fields = line.rstrip("\r\n").split("\t")
-            try:
-                start, end = int(fields[1]), int(fields[2])
-                if not 0 <= start < end:
-                    raise ValueError
-            except (IndexError, ValueError):
-                if number == 1:
-                    continue  # a header line
-                raise InputError(
-                    f"{path}, line {number}: {line.strip()[:80]!r} is no site. Expected chromosome, start, "
-                    "end (0 <= start < end), and name, score, strand where known, separated by tabs."
-                ) from None
-            strand = next((field for field in (*fields[5:6], *fields[4:5]) if field in ("+", "-")), "+")
-            rows.append((fields[0], start, end, strand))
-    if not rows:
-        raise InputError(f"{path} holds no site. Expected lines of chromosome, start, end.")
+    for line in bed_lines(path, what="site"):
+        strand = next((field for field in (*line.fields[5:6], *line.fields[4:5]) if field in ("+", "-")), "+")
+        rows.append((line.fields[0], line.start, line.end, strand))
     return pd.DataFrame(rows, columns=["chrom", "start", "end", "strand"])
