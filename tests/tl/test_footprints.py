@@ -220,7 +220,7 @@ def test_bad_input(small, tmp_path):
         tl.footprints(adata, file, pd.DataFrame({"a": [1]}), **options)
     bed = tmp_path / "bad.bed"
     bed.write_text("chr1\t5\t9\nchr1\t9\t9\n")
-    with pytest.raises(InputError, match=r"bad.bed, line 2: .* no site"):
+    with pytest.raises(InputError, match=r"bad.bed, line 2: start 9, end 9"):
         tl.footprints(adata, file, bed, **options)
     with (
         pytest.warns(AnnatacWarning, match="FASTA"),
