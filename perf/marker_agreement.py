@@ -5,8 +5,10 @@ that every cell has a label from a model that never saw it. Marker peaks of the 
 with those of the true types (types of 300 cells or more in truth): Spearman's rank correlation over all
 peaks of the signed -log10 p, the AUC and the log2 fold change, and the overlap of the 100 surest markers.
 Then the known marker genes of each lineage: which of them have a peak nearby at all, and which come out.
-Written to perf/results/marker_agreement_KEY.json; --labels FILE keeps the out-of-fold labels, and reads them
-again. --linear uses logistic regression in place of the model (seconds), for comparison.
+How far the truth's own noise lets them agree is estimated too (see ``ceiling``), and what it gives to weigh the cells
+by their probabilities, or to leave out those without a probability of 0.5.
+Written to perf/results/marker_agreement_KEY.json; --keep FILE keeps the out-of-fold probabilities, and
+reads them again. --linear uses logistic regression in place of the model (seconds), for comparison.
 """
 
 from __future__ import annotations
@@ -73,28 +75,37 @@ def _linear(reference, types: np.ndarray, query) -> np.ndarray:
     return model.fit((reference.X > 0) * 1.0, types).predict_proba((query.X > 0) * 1.0)
 
 
-def replicate(adata, key: str, seeds: range) -> pd.Series:
-    """Return by true type how well two samples of its size, both truly labelled, would agree (signed p).
+def ceiling(adata, key: str, f1: pd.Series, seeds: range) -> pd.DataFrame:
+    """Return by type how well two samples of truly labelled cells agree that share as many cells as the labels do.
 
-    Cells are halved at random within the types, the halves' markers are compared, and the correlation of two
-    samples of the full size is Spearman and Brown's 2 r / (1 + r).
+    Were every cell that the labels exchange exchanged for another one of the very same type, two sets of a type's size
+    n would share the share F1 of their cells (Dice), and the rest would be fresh. Two such sets of m = n / (2 - F1)
+    cells are drawn from the truly labelled ones and compared with the same background (``rho_drawn``). With a share f
+    of the noise in common, rho = r + f (1 - r), r the correlation of two wholly fresh sets; r at m cells follows from
+    rho_drawn, r at n cells by Spearman and Brown (``rho_fresh``), and from that ``rho_ceiling`` at n cells, and the F1
+    that rho = 0.9 would need. Means over the seeds.
     """
     truth = adata.obs[key].astype(str).to_numpy()
-    found = []
+    rows = []
     for seed in seeds:
-        random, first = np.random.default_rng(seed), np.zeros(adata.n_obs, dtype=bool)
-        for name in np.unique(truth):
-            rows = random.permutation(np.flatnonzero(truth == name))
-            first[rows[: len(rows) // 2]] = True
-        one, two = (
-            tl.markers(adata[half].copy(), key, max_cells=1_000, max_background=5_000)
-            for half in (first, ~first)
-        )
-        types = [name for name in one.types if name in two.types]
-        r = [spearmanr(signed(one, one.row_of(n)), signed(two, two.row_of(n)))[0] for n in types]
-        found.append(pd.Series(r, index=types))
-    half = pd.concat(found, axis=1).mean(axis=1)
-    return 2 * half / (1 + half)
+        random = np.random.default_rng(seed)
+        for name, f in f1.items():
+            mine = random.permutation(np.flatnonzero(truth == name))
+            m = int(len(mine) / (2 - f))
+            shared = round(f * m)
+            found = []
+            for members in (mine[:m], np.concatenate([mine[:shared], mine[m : 2 * m - shared]])):
+                labels = pd.Series(truth.astype(object), index=adata.obs_names)
+                labels[truth == name] = None
+                labels.iloc[members] = name
+                adata.obs["drawn"] = labels
+                found.append(tl.markers(adata, "drawn", types=[name]))
+            rho = spearmanr(signed(found[0], 0), signed(found[1], 0))[0]
+            r_m = (rho - f) / (1 - f)
+            r_n = (len(mine) / m) * r_m / (1 + (len(mine) / m - 1) * r_m)
+            rows.append((name, rho, r_n, r_n + f * (1 - r_n), (0.9 - r_n) / (1 - r_n)))
+    columns = ["type", "rho_drawn", "rho_fresh", "rho_ceiling", "f1_for_0.9"]
+    return pd.DataFrame(rows, columns=columns).groupby("type").mean()
 
 
 def signed(found, row: int) -> np.ndarray:
@@ -183,7 +194,15 @@ def main() -> int:
     table = agreement(true, annotated, truth, labels)
     weighed = agreement(true, tl.markers(adata, "annotated", weigh=True), truth, labels)
     table["rho_signed_p_weighed"] = weighed["rho_signed_p"]
-    table["rho_of_a_replicate"] = replicate(adata, given.key, range(3)).reindex(table.index)
+    confident = pd.Series(labels.astype(object), index=adata.obs_names).where(
+        probabilities.max(axis=1) >= 0.5
+    )
+    adata.obs["confident"] = confident
+    left = confident.fillna("").astype(str).to_numpy()
+    table["rho_signed_p_confident"] = agreement(true, tl.markers(adata, "confident"), truth, left)[
+        "rho_signed_p"
+    ]
+    table = table.join(ceiling(adata, given.key, table["f1"], range(2)))
     print(f"accuracy of the out-of-fold labels {np.mean(labels == truth):.3f}")
     print(table.round(3).to_string())
     lists = known_genes(annotated, genes)

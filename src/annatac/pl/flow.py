@@ -50,7 +50,7 @@ def sankey(
         [f"{_shown(str(name))}  {n:,}" for name, n in sizes.items()]
         for sizes in (flow.sum(axis=1), flow.sum(axis=0))
     ]
-    heads = ("true type", "annatac label")
+    heads = ("true type, cells", "annatac label, cells")
     margins = [
         max(len(text) for text in [*side, head + "  "]) * _CHAR + _PAD
         for side, head in zip(texts, heads, strict=True)

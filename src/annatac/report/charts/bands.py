@@ -8,7 +8,7 @@ import numpy.typing as npt
 from annatac.report import svg
 
 _ROW, _GAP, _BAR, _HEAD, _WIDTH = 17.0, 6.0, 13.0, 28.0, 760.0
-_HEADS = ("true type", "annatac label")
+_HEADS = ("true type, cells", "annatac label, cells")
 
 
 def bands(
