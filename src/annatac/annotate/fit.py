@@ -14,6 +14,7 @@ import torch
 
 from annatac import keys
 from annatac.annotate.annotator import Annotator
+from annatac.annotate.auto_base import AUTO, base_for
 from annatac.annotate.card import model_card
 from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
 from annatac.annotate.lifting import Lifting
@@ -84,7 +85,8 @@ def finetune(
     base
         A ready base by name ('human-base'), or the folder of a pre-trained model, over islands of the same kind.
         Its encoder (depth, width, ...) and its islands' vectors are taken over; the islands are those of the
-        reference (of the base where its recipe is not thin), head and wide path those of the recipe.
+        reference (of the base where its recipe is not thin), head and wide path those of the recipe. 'auto' is the
+        ready base that suits the reference, or none (:func:`annatac.annotate.auto_base.base_for`).
     chain
         UCSC chain file, in either direction, for a base on another assembly than the reference; None looks for one
         among :mod:`annatac.datasets`. The model stays on the reference's assembly, its peaks find their vectors
@@ -133,7 +135,12 @@ def finetune(
     labels = validate_labels(adata, label_key)
     tree = hierarchy_of(labels.classes, hierarchy)
     cells = adata[labels.keep]
-    started = None if base is None else artifacts.load(ready.find(base))
+    started = None
+    if base == AUTO:
+        base, started = base_for(cells, recipe, Lifting(None if chain is None else Path(chain)))
+        chain = None if base is None else chain
+    elif base is not None:
+        started = artifacts.load(ready.find(base))
     lift = _lift(started, chain, cells.uns.get(keys.GENOME))
     takes_islands = started is not None and not started.network.config.thin
     if started is not None:

@@ -33,8 +33,9 @@ def finetune(
     base: Annotated[
         str,
         typer.Option(
-            metavar="none|NAME|FOLDER",
-            help="Start from a ready base (`annatac models list`) or a pre-trained model (`annatac pretrain`).",
+            metavar="none|auto|NAME|FOLDER",
+            help="Start from a ready base (`annatac models list`) or a pre-trained model (`annatac pretrain`); 'auto': "
+            "the ready base that suits the reference, or none.",
             rich_help_panel=options.TRAINING,
         ),
     ] = "none",
@@ -120,6 +121,8 @@ def finetune(
         min_fragments=min_fragments,
         chrom_sizes=chrom_sizes,
     )
+    if base == "auto":
+        say(f"Base: {annotator.artifact.training['base'] or 'none, for no ready base suits the reference'}.")
     tree = annotator.hierarchy
     if tree is not None and hierarchy == "cell-ontology":
         unmatched = ", ".join(tree.unmatched)
