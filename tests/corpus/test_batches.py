@@ -85,6 +85,15 @@ def test_little_of_real_batches_is_padding(dataset):
     assert _padding(unsorted, n_open) > 0.4, "random batches would be mostly padding"
 
 
+def test_little_of_a_block_that_is_annotated_is_padding():
+    """Cells as deep as those of a good experiment differ: log-normal, sigma 0.35 to 0.6."""
+    for sigma in (0.35, 0.6):
+        n_open = np.random.default_rng(0).lognormal(np.log(1500), sigma, 2048).astype(int)
+        assert _padding(in_order_of_depth(n_open, batch_size=256), n_open) <= 0.10
+        planned = plan_batches(np.arange(2048), n_open, batch_size=64, seed=0, epoch=0)
+        assert _padding(planned, n_open) <= 0.10
+
+
 def test_prediction_meets_every_cell_once_in_order_of_depth():
     n_open = np.random.default_rng(0).integers(0, 300, 100)
     batches = in_order_of_depth(n_open, batch_size=16, token_budget=1000)

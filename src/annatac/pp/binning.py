@@ -70,22 +70,27 @@ def island_openness(
         same = sp.csr_matrix((np.ceil(x.data).astype(np.int32), x.indices, x.indptr), shape=x.shape)
         same.sort_indices()
         return same
+    if how in ("mean", "sum"):
+        edges = np.searchsorted(island_of, np.arange(n_islands + 1))
+        ones = np.ones(len(peak_of), dtype=np.int32)
+        indicator = sp.csc_matrix((ones, peak_of, edges), shape=(x.shape[1], n_islands)).tocsr()
+        summed = sp.csr_matrix(x @ indicator)
+        summed.sort_indices()
+        if how == "mean":
+            summed.data = np.ceil(summed.data / np.diff(edges)[summed.indices])
+        summed.data = summed.data.astype(np.int32)
+        return summed
     columns = sp.csr_matrix(x[:, peak_of])
     columns.sort_indices()
     if how == "binary":
         columns.data = np.ones_like(columns.data)
-    elif columns.data.dtype.itemsize < 4:
-        columns.data = columns.data.astype(np.int32)
     island = island_of[columns.indices]  # not decreasing within a cell, so a cell's island is one run
     new = np.ones(len(island), dtype=bool)
     new[1:] = np.diff(island) != 0
     row_starts = columns.indptr[:-1]
     new[row_starts[row_starts < len(island)]] = True
     first = np.flatnonzero(new)
-    reduce = np.maximum if how in ("max", "binary") else np.add
-    values = reduce.reduceat(columns.data, first) if len(first) else columns.data
-    if how == "mean":
-        values = np.ceil(values / np.bincount(island_of, minlength=n_islands)[island[first]])
+    values = np.maximum.reduceat(columns.data, first) if len(first) else columns.data
     return sp.csr_matrix(
         (values.astype(np.int32), island[first], np.searchsorted(first, columns.indptr)),
         shape=(x.shape[0], n_islands),

@@ -1,0 +1,278 @@
+"""Prediction, fine-tuning and pre-training: cells and tokens a second, and how far from the machine's floors.
+
+    python perf/throughput.py --networks default large published --threads 1
+    python perf/throughput.py --networks default --depths 250 1500 6000 --universes 10000 250000 500000
+    python perf/throughput.py --networks default large --device cuda --bf16 --profile
+
+Cells are drawn at random, as deep as real ones differ (log-normal about --open islands, sigma 0.35), and batched by
+depth as in training. A step of fine-tuning is forward, backward, clipping and AdamW on given scores of the wide path;
+a step of pre-training is the objective `openness`, with the making of its batch. The published network is that of
+perf/encoder.py: dense, a loop over heads, separate Q, K, V.
+
+Floors of a step: its matrix multiplications (counted by torch) at the rate of a large square product on this machine;
+and the bytes that must pass at the least through memory, at the rate of a copy: position vectors and, a layer, the
+tokens' vectors read and written twice; three times that in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from annatac.config import Recipe
+from annatac.corpus import CsrCells
+from annatac.corpus.batches import collate, plan_batches
+from annatac.model import Network
+from annatac.train.pretraining import PretrainTask
+from encoder import Published
+
+RESULTS = Path(__file__).parent / "results"
+N_CELLS, N_TYPES, PUBLISHED_ISLANDS = 1_024, 16, 16_656
+
+
+class Machine:
+    """Its device, and the two rates by which floors are told."""
+
+    def __init__(self, device: str, *, bf16: bool) -> None:
+        self.device, self.bf16 = torch.device(device), bf16
+        is_gpu = self.device.type == "cuda"
+        n = 8192 if is_gpu else 2048
+        dtype = torch.bfloat16 if bf16 else torch.float32
+        a, b = (torch.randn(n, n, device=self.device, dtype=dtype) for _ in range(2))
+        self.flop_s = 2 * n**3 / self.seconds(lambda: a @ b, 5)
+        big = torch.empty(2**30 if is_gpu else 2**26, device=self.device)  # floats
+        other = torch.empty_like(big)
+        self.bytes_s = 8 * big.numel() / self.seconds(lambda: other.copy_(big), 5)
+
+    def seconds(self, work: Callable[[], object], repeats: int) -> float:
+        """Return the median time of a call; a first one is not counted."""
+        times = []
+        for _ in range(repeats + 1):
+            began = time.perf_counter()
+            work()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - began)
+        return statistics.median(times[1:])
+
+    def computing(self) -> Any:
+        """Return the context of the computation: mixed precision where it is asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def cells_like_real(n_islands: int, n_open: int, seed: int = 0) -> sp.csr_matrix:
+    """Return cells whose open islands differ as those of real cells do, uint8 CSR."""
+    random = np.random.default_rng(seed)
+    lengths = np.minimum(random.lognormal(np.log(n_open), 0.35, N_CELLS).astype(int), n_islands // 2)
+    indices = [np.sort(random.choice(n_islands, n, replace=False)) for n in np.maximum(lengths, 5)]
+    indptr = np.concatenate([[0], np.cumsum([len(i) for i in indices])])
+    data = random.integers(1, 6, indptr[-1]).astype(np.uint8)
+    return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (N_CELLS, n_islands))
+
+
+def steps_of(
+    name: str, machine: Machine, n_islands: int, n_open: int, works: list[str], n_batches: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Return a row for each kind of work of one network."""
+    recipe = Recipe.load("paper" if name == "published" else name)
+    torch.manual_seed(0)
+    n_islands = PUBLISHED_ISLANDS if name == "published" else n_islands
+    tokens = cells_like_real(n_islands, n_open)
+    n_of = np.diff(tokens.indptr)
+    size = 1 if name == "published" else recipe.finetune.batch_size
+    plan = plan_batches(np.arange(N_CELLS), n_of, batch_size=size, seed=0, epoch=0)
+    padded = sum(len(rows) * int(n_of[rows].max()) for rows in plan)
+    by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
+    chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
+    rows = []
+    for work in works:
+        if name == "published":
+            network: nn.Module = Published(n_islands, N_TYPES, recipe.model)
+        else:
+            network = Network(n_islands, 0 if work == "pre-train" else N_TYPES, recipe.model)
+        network = network.to(machine.device)
+        step = _step(network, tokens, recipe, work, machine, chosen)
+        n_cells = sum(map(len, chosen))
+        n_tokens = sum(int(n_of[each].sum()) for each in chosen)
+        if name == "published":
+            n_tokens = n_cells * n_islands
+        with FlopCounterMode(display=False) as counter:
+            step(counted=True)
+        seconds = machine.seconds(step, repeats)
+        model = recipe.model
+        least = n_tokens * 4 * (model.position_dim + model.depth * 4 * model.width)
+        least *= 1 if work == "predict" else 3
+        rows.append(
+            {
+                "network": name,
+                "work": work,
+                "n_islands": n_islands,
+                "n_open": n_open,
+                "ms_a_cell": seconds / n_cells * 1e3,
+                "cells_s": n_cells / seconds,
+                "tokens_s": n_tokens / seconds,
+                "flop_a_cell": counter.get_total_flops() / n_cells,
+                "flop_s": counter.get_total_flops() / seconds,
+                "share_of_matrix_rate": counter.get_total_flops() / seconds / machine.flop_s,
+                "share_of_bandwidth": least / seconds / machine.bytes_s,
+                "padding": 0.0 if name == "published" else 1 - int(n_of.sum()) / padded,
+            }
+        )
+    return rows
+
+
+def _step(
+    network: nn.Module, tokens: sp.csr_matrix, recipe: Recipe, work: str, machine: Machine, chosen: list[Any]
+) -> Callable[..., None]:
+    """Return what predicts, or takes an optimiser's step on, each of the chosen batches."""
+    device = machine.device
+    batches = [collate(tokens, rows).to(device) for rows in chosen]
+    inputs = (
+        [batch.dense(PUBLISHED_ISLANDS).classes_BN for batch in batches]
+        if isinstance(network, Published)
+        else []
+    )
+    scores = [torch.zeros(2, len(rows), N_TYPES, device=device) for rows in chosen]
+    targets = [torch.arange(len(rows), device=device) % N_TYPES for rows in chosen]
+
+    def logits(i: int, *, trains: bool) -> list[Tensor]:
+        if isinstance(network, Published):
+            return [network(inputs[i])]
+        given = scores[i] if trains and network.wide is not None else None  # type: ignore[union-attr]
+        output = network(batches[i], given)
+        return [each for each in (output.logits_BC, output.readout_BC) if each is not None]
+
+    if work == "predict":
+        network.eval()
+
+        def predict(*, counted: bool = False) -> None:
+            with torch.set_grad_enabled(counted), machine.computing():  # torch counts with gradients alone
+                for i in range(len(batches)):
+                    logits(i, trains=False)
+
+        return predict
+    network.train()
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+    task = None
+    if work == "pre-train":
+        assert isinstance(network, Network)
+        settings = {"training": np.arange(N_CELLS), "held_out": np.arange(0), "seed": 0, "device": device}
+        task = PretrainTask(network, CsrCells(tokens), recipe.pretrain, **settings)
+
+    def train(*, counted: bool = False) -> None:
+        for i, rows in enumerate(chosen):
+            optimizer.zero_grad(set_to_none=True)
+            with machine.computing():
+                if task is not None:
+                    loss = task.loss(rows, 0).mean
+                else:
+                    losses = [
+                        nn.functional.cross_entropy(each, targets[i]) for each in logits(i, trains=True)
+                    ]
+                    loss = torch.stack(losses).sum()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 5.0)
+            optimizer.step()
+
+    return train
+
+
+def _profile(step: Callable[[], None], device: torch.device) -> str:
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if device.type == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    step()
+    with torch.profiler.profile(activities=kinds) as found:
+        step()
+    by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    return str(found.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40))
+
+
+def _show(row: dict[str, Any]) -> str:
+    return (
+        f"{row['network']:10s} {row['work']:10s} {row['n_islands']:8,d} {row['n_open']:6,d} {row['ms_a_cell']:9.2f} "
+        f"{row['cells_s']:9.1f} {row['tokens_s'] / 1e6:8.2f} {row['flop_s'] / 1e9:9.1f} "
+        f"{row['share_of_matrix_rate']:7.0%} {row['share_of_bandwidth']:9.0%} {row['padding']:8.1%}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--networks", nargs="*", default=["default", "large", "published"])
+    parser.add_argument("--works", nargs="+", default=["predict", "fine-tune", "pre-train"])
+    parser.add_argument(
+        "--islands", type=int, default=250_000, help="universe; the published network has 16,656"
+    )
+    parser.add_argument("--open", type=int, default=1_500)
+    parser.add_argument(
+        "--depths", nargs="*", type=int, default=[], help="predict at so many open islands a cell"
+    )
+    parser.add_argument(
+        "--universes", nargs="*", type=int, default=[], help="predict in universes of such sizes"
+    )
+    parser.add_argument("--batches", type=int, default=3, help="of a plan, from shallow to deep")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--bf16", action="store_true", help="mixed precision; the matrix rate is then that of bf16"
+    )
+    parser.add_argument("--profile", action="store_true", help="print where the time of a training step goes")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    machine = Machine(options.device, bf16=options.bf16)
+    print(f"matrix rate {machine.flop_s / 1e9:,.1f} GFLOP/s, copy {machine.bytes_s / 1e9:.1f} GB/s")
+    print(
+        f"{'network':10s} {'work':10s} {'islands':>8s} {'open':>6s} {'ms/cell':>9s} {'cells/s':>9s} {'Mtoken/s':>8s} "
+        f"{'GFLOP/s':>9s} {'of rate':>7s} {'of memory':>9s} {'padding':>8s}"
+    )
+    rows: list[dict[str, Any]] = []
+    asked = [(name, options.islands, options.open, options.works) for name in options.networks]
+    asked += [("default", options.islands, n_open, ["predict"]) for n_open in options.depths]
+    asked += [("default", n_islands, options.open, ["predict"]) for n_islands in options.universes]
+    for name, n_islands, n_open, works in asked:
+        fits = [
+            work for work in works if (name, work) != ("published", "pre-train")
+        ]  # its mask head is one matrix
+        batches = 1 if name == "published" else options.batches
+        for row in steps_of(name, machine, n_islands, n_open, fits, batches, options.repeats):
+            rows.append(row)
+            print(_show(row), flush=True)
+    if options.profile:
+        recipe = Recipe.load(options.networks[0])
+        tokens = cells_like_real(options.islands, options.open)
+        network = Network(options.islands, N_TYPES, recipe.model).to(machine.device)
+        rows_of_batch = np.arange(recipe.finetune.batch_size)
+        step = _step(network, tokens, recipe, "fine-tune", machine, [rows_of_batch])
+        print(_profile(step, machine.device))
+    path = RESULTS / f"throughput_{machine.device.type}{'_bf16' if options.bf16 else ''}.json"
+    old = json.loads(path.read_text())["rows"] if path.is_file() else []
+    same = {(r["network"], r["work"], r["n_islands"], r["n_open"]) for r in rows}
+    kept = [r for r in old if (r["network"], r["work"], r["n_islands"], r["n_open"]) not in same]
+    name = torch.cuda.get_device_name() if machine.device.type == "cuda" else f"{os.cpu_count()} cores"
+    content = {
+        "machine": name,
+        "threads": options.threads,
+        "flop_s": machine.flop_s,
+        "bytes_s": machine.bytes_s,
+        "rows": [*kept, *rows],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
