@@ -91,16 +91,18 @@ def main() -> None:
                 recipe = Path(temporary) / "recipe.yaml"
                 recipe.write_text(_one_epoch(options.pretrain))
                 command = [sys.executable, "-m", "annatac", "pretrain", str(folder), "--recipe", str(recipe)]
-                wall, peak = annotate_scale.measure([*command, "-o", str(folder) + ".model", "--overwrite"])
-                row["pretrain"] = {"recipe": options.pretrain, "wall_s": wall, "peak_mb": peak}
+                wall, cpu, peak = annotate_scale.measure(
+                    [*command, "-o", str(folder) + ".model", "--overwrite"]
+                )
+                row["pretrain"] = {"recipe": options.pretrain, "wall_s": wall, "cpu_s": cpu, "peak_mb": peak}
             rows[f"{n_cells:,} cells"] = row
             print(f"{n_cells:,} cells, {row['bytes_a_cell']:,.0f} bytes a cell, {padding:.1%} padding")
             for what in seconds:
                 print(f"  {what:8s} {row[what]['cells_s']:10,.0f} cells/s {row[what]['mb_s']:8,.0f} MB/s")
             if "pretrain" in row:
-                print(
-                    f"  pretrain {row['pretrain']['wall_s']:10,.1f} s, at most {row['pretrain']['peak_mb']:,.0f} MB"
-                )
+                its = row["pretrain"]
+                cost = f"{its['wall_s']:10,.1f} s, {its['cpu_s']:,.1f} s of CPU"
+                print(f"  pretrain {cost}, at most {its['peak_mb']:,.0f} MB")
             sys.stdout.flush()
             shutil.rmtree(folder)
     rows["machine"] = {"cores": os.cpu_count(), "threads": torch.get_num_threads()}
