@@ -3,10 +3,11 @@
     python perf/sweep.py                                       # the default recipe
     python perf/sweep.py --set finetune.class_weight=sqrt --set finetune.label_smoothing=0.05
     python perf/sweep.py --set model.depth=4 --splits granja
+    python perf/sweep.py --wide-only --set finetune.wide_background=0
 
 Choices are made here and judged by perf/accuracy.py: the cells judged there (the first stratified fifth of
 Granja, SNARE libraries 09G and 09H) are never seen here.  `start` is the wide path alone, before the
-encoder has learnt anything; `best` is the epoch with the lowest loss on held-out training cells.
+encoder has learnt anything (all there is with --wide-only); `best` is the epoch with the lowest loss on held-out training cells.
 """
 
 from __future__ import annotations
@@ -84,8 +85,14 @@ def judge(network: Any, tokens: sp.csr_matrix, classes: np.ndarray, truth: np.nd
     return [*figures, accuracy(truth[1::2], neighbours.predict(vectors[1::2]))]
 
 
-def one(split: tuple[str, np.ndarray, np.ndarray, np.ndarray], recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Train on a split and return its row."""
+def one(
+    split: tuple[str, np.ndarray, np.ndarray, np.ndarray],
+    recipe: Recipe,
+    seed: int,
+    *,
+    wide_only: bool = False,
+) -> dict[str, Any]:
+    """Train on a split, or fit the wide path alone, and return its row."""
     name, labels, train, test = split
     tokens = openness_classes(peak_islands(datasets.load(name)).X)
     tokens = sp.csr_matrix(tokens[:, np.unique(tokens[train].indices)])
@@ -105,6 +112,8 @@ def one(split: tuple[str, np.ndarray, np.ndarray, np.ndarray], recipe: Recipe, s
         device=torch.device("cpu"),
     )
     start = judge(network, sp.csr_matrix(tokens[test]), classes, labels[test])
+    if wide_only:
+        return {"start": start, "best": start, "best_epoch": 0, "seconds": time.perf_counter() - began}
     with tempfile.TemporaryDirectory() as folder:
         trained = run(task, recipe.finetune, Path(folder), seed=seed)
     network.load_state_dict(trained.best)
@@ -118,6 +127,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE")
     parser.add_argument("--splits", nargs="+", help="names, or beginnings of names")
+    parser.add_argument("--wide-only", action="store_true", help="do not train the encoder")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -132,7 +142,7 @@ def main() -> None:
     for name, split in inner_splits().items():
         if options.splits and not any(name.startswith(wanted) for wanted in options.splits):
             continue
-        row = rows[name] = one(split, recipe, options.seed)
+        row = rows[name] = one(split, recipe, options.seed, wide_only=options.wide_only)
         start, best = row["start"], row["best"]
         print(
             f"{name:22s} {start[0]:7.3f} /{start[1]:6.3f} {best[0]:7.3f} /{best[1]:6.3f} {row['best_epoch']:5d} "
@@ -142,7 +152,9 @@ def main() -> None:
     for when in ("start", "best"):
         mean = np.mean([row[when] for row in rows.values()], axis=0)
         print(f"mean of {len(rows)} splits, {when}: accuracy {mean[0]:.3f}, macro-F1 {mean[1]:.3f}")
-    name = "_".join([options.recipe, *[change.replace("=", "-") for change in options.set]])
+    name = "_".join(
+        [options.recipe, *["wide"] * options.wide_only, *[change.replace("=", "-") for change in options.set]]
+    )
     (RESULTS / f"sweep_{name}.json").write_text(
         json.dumps({"set": options.set, "seed": options.seed, "rows": rows}, indent=1) + "\n"
     )

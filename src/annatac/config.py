@@ -115,6 +115,7 @@ class FinetuneConfig(OptimConfig):
     wide_folds: int = 4  # cross-fitting of the wide path
     wide_c: float = 1.0  # inverse strength of the linear path's L2 penalty
     wide_smoothing: float = 0.1  # pseudo-count of the profile path
+    wide_background: float = 20.0  # without a base: cells of the mean profile that each type's holds too
     prior_strength: float = 30_000.0  # with a base: open islands that its profile of a type counts for
     prior_ridge: float = 30.0  # with a base: penalty of a type's coefficients on the island vectors
 
@@ -125,6 +126,7 @@ class FinetuneConfig(OptimConfig):
         _at_least(self, "wide_folds", 2)
         _between(self, "wide_c", 1e-8, 1e8)
         _between(self, "wide_smoothing", 1e-8, 1e8)
+        _between(self, "wide_background", 0, 1e6)
         _between(self, "prior_strength", 0, 1e9)
         _between(self, "prior_ridge", 1e-8, 1e9)
 

@@ -12,7 +12,7 @@ from sklearn.naive_bayes import MultinomialNB
 from annatac.corpus import collate
 from annatac.model.wide import WidePath, wide_scores
 from annatac.train.positions import inverse_document_frequency, svd_positions, tf_idf
-from annatac.train.wide import ABSENT, _counts, _profiles, fit_wide
+from annatac.train.wide import ABSENT, _counts, centred_log_profiles, fit_wide
 
 SETTINGS = {"n_types": 3, "n_folds": 3, "c": 0.7, "smoothing": 0.25, "seed": 0}
 
@@ -23,10 +23,36 @@ def as_binary(tokens: sp.csr_matrix) -> sp.csr_matrix:
 
 def test_profiles_by_hand():
     binary = sp.csr_matrix([[1, 1, 0], [1, 0, 0], [0, 0, 1.0]])
-    got = _profiles(_counts(binary, np.array([0, 0, 1]), 2) + 0.5)
+    got = centred_log_profiles(_counts(binary, np.array([0, 0, 1]), 2) + 0.5)
     p0 = np.log(np.array([2.5, 1.5, 0.5]) / 4.5)
     p1 = np.log(np.array([0.5, 0.5, 1.5]) / 2.5)
     np.testing.assert_allclose(got, np.stack([p0 - (p0 + p1) / 2, p1 - (p0 + p1) / 2], 1), rtol=1e-6)
+
+
+def test_a_profile_holds_cells_of_the_mean_profile_by_hand():
+    tokens = sp.csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [0, 1, 1]], dtype=np.uint8))
+    labels = np.array([0, 0, 1, 2])
+    tables = fit_wide(tokens, labels, **SETTINGS, background=3.0)
+    counts = np.array([[2, 2, 0], [0, 1, 1], [0, 1, 1]])
+    mean = ((counts + 0.05) / (counts + 0.05).sum(1, keepdims=True)).mean(0)
+    held = counts + 0.25 + 3 * 2 * mean  # two islands are open in a cell
+    wanted = np.log(held / held.sum(1, keepdims=True))
+    np.testing.assert_allclose(tables.profile[-3:].numpy(), (wanted - wanted.mean(0)).T, rtol=1e-4, atol=1e-6)
+
+
+def test_the_background_takes_from_a_type_of_few_cells_more_than_from_one_of_many(tokens):
+    cells, labels = tokens
+    rare = np.flatnonzero(labels == 2)[:3]
+    rows = np.concatenate([np.flatnonzero(labels < 2), rare])
+    spread = [
+        fit_wide(cells[rows], labels[rows], **SETTINGS, background=background)
+        .profile[-cells.shape[1] :]
+        .numpy()
+        .std(0)
+        for background in (0.0, 20.0)
+    ]
+    shrunk = spread[1] / spread[0]
+    assert shrunk[2] < shrunk[:2].min() < 1
 
 
 def test_final_tables_are_those_of_scikit_learn(tokens):

@@ -87,6 +87,7 @@ class FinetuneTask:
                 smoothing=config.wide_smoothing,
                 seed=seed,
                 groups=groups,
+                background=config.wide_background,
                 vectors=_vectors(network),
                 prior_strength=config.prior_strength,
                 prior_ridge=config.prior_ridge,

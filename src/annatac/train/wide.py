@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from annatac.train.distributed import from_first
 from annatac.train.island_prior import fit_place, prior_profiles
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
+_EMPTY = 0.05  # pseudo-count of an island in the mean profile
 ABSENT = -5.0  # decision value of a type that a fold's training cells lack
 
 
@@ -73,6 +75,15 @@ class WideTables:
             path.place_bias.copy_(self.place_bias[-1])
 
 
+class ProfilePrior(NamedTuple):
+    """What a type's profile holds beside its own cells (see :func:`with_prior`)."""
+
+    smoothing: float
+    background: float = 0.0
+    strength: float = 0.0
+    ridge: float = 1.0
+
+
 def fit_wide(
     tokens: sp.csr_matrix,
     labels: npt.NDArray[np.integer],
@@ -84,6 +95,7 @@ def fit_wide(
     seed: int,
     groups: npt.NDArray[np.generic] | None = None,
     vectors: npt.NDArray[np.float32] | None = None,
+    background: float = 0.0,
     prior_strength: float = 0.0,
     prior_ridge: float = 1.0,
 ) -> WideTables:
@@ -91,13 +103,12 @@ def fit_wide(
 
     The linear part is a class-balanced L2 logistic regression on TF-IDF; a type's profile is
     log(cells with the island open + smoothing), normalised over islands and centred over types
-    (multinomial naive Bayes without a prior). Folds are whole ``groups`` (donors, batches) where there
-    are two or more, stratified by type else.
-    With the ``vectors`` (L, R) of a base a profile also counts ``prior_strength`` open islands of the profile
-    that the vectors suggest (:func:`annatac.train.island_prior.prior_profiles`), and there is a third score,
-    :func:`annatac.train.island_prior.fit_place`.
+    (multinomial naive Bayes without a prior), with what :func:`with_prior` adds. Folds are whole ``groups``
+    (donors, batches) where there are two or more, stratified by type else.
+    With the ``vectors`` (L, R) of a base there is a third score, :func:`annatac.train.island_prior.fit_place`.
     Of several processes one fits.
     """
+    prior = ProfilePrior(smoothing, background, prior_strength, prior_ridge)
 
     def fit() -> dict[str, Tensor]:
         idf = inverse_document_frequency(tokens)
@@ -109,11 +120,10 @@ def fit_wide(
             rows = np.flatnonzero(fold != k)
             linear, bias = _fit_linear(weighted[rows], labels[rows], n_types, c, seed)
             counts = _counts(binary[rows], labels[rows], n_types)
-            pseudo: float | npt.NDArray[np.float64] = smoothing
             if vectors is not None:
-                pseudo = smoothing + prior_strength * prior_profiles(counts, vectors, prior_ridge)
                 places.append(fit_place(weighted[rows], labels[rows], vectors, n_types))
-            tables.append((linear, bias, _profiles(counts + pseudo)))
+            held = with_prior(counts, len(rows), prior, vectors)
+            tables.append((linear, bias, centred_log_profiles(held)))
         found = {
             "linear": torch.from_numpy(np.concatenate([table[0] for table in tables])),
             "bias": torch.from_numpy(np.stack([table[1] for table in tables])),
@@ -215,7 +225,40 @@ def _counts(binary: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int
     return np.asarray((members @ binary).todense())
 
 
-def _profiles(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def _mean_profile(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean of the types' profiles, (L,), each type counting the same; it sums to 1."""
+    smooth = counts + _EMPTY
+    return np.asarray((smooth / smooth.sum(1, keepdims=True)).mean(0))
+
+
+def with_prior(
+    counts: npt.NDArray[np.float64],
+    n_cells: float,
+    prior: ProfilePrior,
+    vectors: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float64]:
+    """Return what the types' profiles hold, (C, L): their cells' counts and what is added to them.
+
+    Parameters
+    ----------
+    counts
+        (C, L), cells of the type in which the island is open.
+    n_cells
+        Cells that were counted.
+    prior
+        What is added to each type's counts: everywhere the same, and ``background`` cells of the mean of all
+        types' profiles: what few cells say of an island differs from the mean only as far as there are enough of
+        them. With the ``vectors`` (L, R) of a base, ``strength`` open islands of the profile that they suggest
+        (:func:`annatac.train.island_prior.prior_profiles`) take the background's place.
+    """
+    if vectors is None:
+        added = prior.background * counts.sum() / max(n_cells, 1) * _mean_profile(counts)
+    else:
+        added = prior.strength * prior_profiles(counts, vectors, prior.ridge)
+    return np.asarray(counts + prior.smoothing + added)
+
+
+def centred_log_profiles(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Return the types' log profiles (L, C), centred over types, of counts (C, L) that are nowhere 0."""
     log_profile = np.log(counts / counts.sum(1, keepdims=True))
     return np.ascontiguousarray((log_profile - log_profile.mean(0)).T.astype(np.float32))
