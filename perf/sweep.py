@@ -7,7 +7,8 @@
 
 Choices are made here and judged by perf/accuracy.py: the cells judged there (the first stratified fifth of
 Granja, SNARE libraries 09G and 09H) are never seen here.  `start` is the wide path alone, before the
-encoder has learnt anything (all there is with --wide-only); `best` is the epoch with the lowest loss on held-out training cells.
+encoder has learnt anything (all there is with --wide-only); `best` is the epoch with the lowest loss on
+held-out training cells.
 """
 
 from __future__ import annotations

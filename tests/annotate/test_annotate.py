@@ -63,6 +63,7 @@ def test_slots_types_and_shapes(named, query, annotator, types):
     assert uns["annatac_version"] == annatac.__version__
     assert uns["parameters"] == {
         "novelty_method": "evidence", "novelty_rate": 0.05, "min_open": MIN_OPEN, "safe_level": 0.95,
+        "adapt": False,
     }  # fmt: skip
     assert not [slot for slot in (*result.obs, *result.obsm, *result.uns) if any(t in slot for t in types)]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from annatac.annotate.adapt import Adaptation
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.calls import Calls, CallSettings, make_calls
 from annatac.annotate.query import QueryTokens
@@ -20,6 +21,7 @@ def call_blocks(
     query: QueryTokens,
     settings: CallSettings,
     *,
+    adaptation: Adaptation | None = None,
     device: str = "auto",
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Calls]:
@@ -28,7 +30,8 @@ def call_blocks(
     Several processes (:func:`annatac.train.distributed.together`) take the blocks in turn. The first one is
     given the calls of all cells, the others those of their own.
 
-    ``on_progress`` is called with the number of cells that are done.
+    ``adaptation`` is what the query's own cells changed (:func:`annatac.annotate.adapt.adapt`); ``on_progress``
+    is called with the number of cells that are done.
     """
     n_cells, n_processes = query.n_cells, world_size()
 
@@ -39,7 +42,10 @@ def call_blocks(
 
         tokens = query.tokens(first, last)
         predicted = annotator.predict(tokens, device=device, on_progress=tell)
-        return make_calls(annotator, tokens, predicted, settings)
+        adapted = None
+        if adaptation is not None:
+            adapted = adaptation.logits(annotator, tokens, predicted, first)
+        return make_calls(annotator, tokens, predicted, settings, adapted)
 
     for start in range(0, n_cells, BLOCK * n_processes):
         first = start + rank() * BLOCK

@@ -16,9 +16,11 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.annotate.annotator import Annotator, Predictions
+from annatac.annotate.calibration import softmax
 from annatac.annotate.conformal import check_error_rate, prediction_sets
 from annatac.annotate.trust import MIN_CELLS
 from annatac.errors import ConfigError, ModelError, nearest
+from annatac.model.artifact import PROFILES
 from annatac.pp.quality import MIN_OPEN
 
 SOFTMAX, EVIDENCE = "softmax", "evidence"
@@ -49,6 +51,8 @@ class CallSettings:
         The probability that the safe label must have: 1 minus the error rate that is wished.
     error_rate
         Share of cells whose prediction set may miss their type; None for no sets.
+    adapt
+        Take the query's own cells into the types' profiles (:func:`annatac.annotate.adapt.adapt`).
     """
 
     novelty_method: str | None = None
@@ -57,6 +61,7 @@ class CallSettings:
     min_open: int = MIN_OPEN
     safe_level: float = 0.95
     error_rate: float | None = None
+    adapt: bool = False
 
     def __post_init__(self) -> None:
         method, threshold = self.novelty_method, self.novelty_threshold
@@ -88,7 +93,7 @@ class CallSettings:
         Raises
         ------
         ModelError
-            They ask for what only a calibrated model can give.
+            They ask for what only a calibrated model can give, or to adapt one that cannot be.
         """
         method = self.novelty_method
         if annotator.trust is None and (method == EVIDENCE or self.error_rate is not None):
@@ -98,6 +103,8 @@ class CallSettings:
                 "reference could be held out, or an older annatac wrote it. Fine-tune again with more labelled cells, "
                 f"or use `--novelty-method {SOFTMAX}` and no error rate."
             )
+        if self.adapt:
+            _check_adaptable(annotator)
         if method is None:
             by_softmax = self.novelty_threshold is not None or annotator.trust is None
             method = SOFTMAX if by_softmax else EVIDENCE
@@ -120,7 +127,11 @@ class Calls(NamedTuple):
 
 
 def make_calls(
-    annotator: Annotator, tokens: sp.csr_matrix, predicted: Predictions, settings: CallSettings
+    annotator: Annotator,
+    tokens: sp.csr_matrix,
+    predicted: Predictions,
+    settings: CallSettings,
+    adapted: npt.NDArray[np.float32] | None = None,
 ) -> Calls:
     """Return labels, confidence, novelty and reasons of the cells of ``tokens``.
 
@@ -130,13 +141,17 @@ def make_calls(
         uint8 CSR, n cells x islands of the model.
     predicted
         What :meth:`Annotator.predict` says of them.
+    adapted
+        Logits (n, C) by which the known types are weighed, in the place of the network's own; novelty and doublets
+        are told by ``predicted`` whatever they are.
     """
     settings = settings.for_model(annotator)
     trust, raw, n_open = annotator.trust, predicted.probabilities, predicted.n_open
-    probabilities, novelty, doublet = raw, 1 - raw.max(1), None
+    novelty, doublet = 1 - raw.max(1), None
+    logits = predicted.logits if adapted is None else adapted
+    probabilities = softmax(logits) if trust is None else trust.probabilities(logits, n_open)
+    probabilities[n_open == 0] = raw[n_open == 0]
     if trust is not None:
-        probabilities = trust.probabilities(predicted.logits, n_open)
-        probabilities[n_open == 0] = raw[n_open == 0]
         unfit, doublet = trust.scores(tokens, predicted.decision, n_open)
         novelty = unfit if settings.novelty_method == EVIDENCE else novelty
     is_low = n_open < max(settings.min_open, 1)  # without a known island there is nothing to go by
@@ -173,6 +188,19 @@ def make_calls(
     if trust is not None and settings.error_rate is not None:
         obsm[keys.PREDICTION_SET] = prediction_sets(probabilities, trust.thresholds(settings.error_rate))
     return Calls(obs, obsm)
+
+
+def _check_adaptable(annotator: Annotator) -> None:
+    if annotator.artifact.network.wide is None:
+        raise ModelError(
+            "Only the profiles of the wide path are adapted to a query, and this model has none (its recipe says "
+            "`model.wide: false`). Leave `--adapt` away."
+        )
+    if not {PROFILES, "n_cells"} <= annotator.artifact.reference.keys():
+        raise ModelError(
+            "Adapting to a query needs the types' profiles in the model's `reference.safetensors`, and this model was "
+            "made without. Fine-tune it again and keep the reference, or leave `--adapt` away."
+        )
 
 
 def _is_novel(

@@ -98,6 +98,13 @@ def annotate(
             rich_help_panel=_ASSEMBLY,
         ),
     ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt/--no-adapt",
+            help="Take the query's own cells into the types' profiles first; calls then depend on each other.",
+        ),
+    ] = False,
     rna_reference: Annotated[
         Path | None,
         typer.Option(
@@ -186,6 +193,7 @@ def annotate(
             hierarchy=hierarchy,
             chain=chain,
             lift_islands=lift_islands,
+            adapt=adapt,
             device=device,
             on_progress=on_progress,
             **reading,
@@ -200,6 +208,13 @@ def annotate(
     for reason, words in _REASONS.items():
         if n := result.cells_per_reason.get(reason):
             say(f"{n:,} cells {words}.")
+    if (adapted := result.adaptation) is not None:
+        if adapted["used"]:
+            say(f"The types' profiles took in {adapted['n_cells']:,} of the query's cells.")
+        else:
+            say(f"Not adapted to the query: {adapted['why_not']}.")
+        if adapted["used"] and error_rate is not None:
+            say("The error rate of the sets of types is not guaranteed with --adapt.")
     if result.pooled_types:
         say(
             "Too few held-out cells for a guarantee of their own, so pooled with one another: "

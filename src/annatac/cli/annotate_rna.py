@@ -21,6 +21,7 @@ _OF_A_MODEL = (
     "hierarchy",
     "chain",
     "lift_islands",
+    "adapt",
 )
 
 

@@ -36,7 +36,8 @@ _CSV = {
 class Annotated:
     """What was written: cells of each label (most frequent first), of each reason, and the overlap with the model.
 
-    ``pooled_types``: those without a guarantee of their own, where there are prediction sets.
+    ``pooled_types``: those without a guarantee of their own, where there are prediction sets. ``adaptation``: the
+    record of :class:`annatac.annotate.adapt.Adaptation`, where the query was to be adapted to.
     """
 
     adata: AnnData
@@ -44,6 +45,7 @@ class Annotated:
     cells_per_reason: dict[str, int]
     overlap: dict[str, Any]
     pooled_types: tuple[str, ...] = ()
+    adaptation: dict[str, Any] | None = None
 
 
 @together
@@ -62,6 +64,7 @@ def annotate(
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
+    adapt: bool = False,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
     **reading: Any,
@@ -80,7 +83,7 @@ def annotate(
         Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe, doublet_score.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
-    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands
+    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands, adapt
         As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
@@ -94,6 +97,7 @@ def annotate(
         with the model; an output cannot be written; what a report needs is not installed. Then nothing is
         written.
     """
+    from annatac.annotate.adapt import adapt as adapt_to
     from annatac.annotate.annotator import Annotator
     from annatac.annotate.blocks import call_blocks
     from annatac.annotate.calls import CallSettings
@@ -108,6 +112,7 @@ def annotate(
         novelty_threshold=novelty_threshold,
         safe_level=safe_level,
         error_rate=error_rate,
+        adapt=adapt,
     )
     for path in (output, csv):
         if path is not None:
@@ -122,11 +127,13 @@ def annotate(
     adata = annotator.read(paths, backed=len(paths) == 1, **reading)
     check_stated_genome(adata)
     query = annotator.query(adata)
-    uns = annotation_record(annotator, settings, query.overlap)
+    adaptation = adapt_to(annotator, query, settings, device=device) if settings.adapt else None
+    uns = annotation_record(annotator, settings, query.overlap, adaptation)
     blocks = call_blocks(
         annotator,
         query,
         settings,
+        adaptation=adaptation,
         device=device,
         on_progress=None if on_progress is None else lambda done: on_progress(done, adata.n_obs),
     )
@@ -142,6 +149,7 @@ def annotate(
         cells_per_reason={str(name): int(n) for name, n in reasons.items() if n and name},
         overlap=record["overlap"],
         pooled_types=tuple(map(str, record.get("pooled_types", ()))),
+        adaptation=record.get("adaptation"),
     )
 
 

@@ -61,15 +61,15 @@ class WidePath(nn.Module):
             assert vectors_BNR is not None
             place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
             scores = torch.cat([scores, place[None]])
-        return torch.einsum("sbc,bs->bc", scores, self.trust(batch)) + self.offset
+        return torch.einsum("sbc,bs->bc", scores, self.trust(batch.n_open_B)) + self.offset
 
     def scores(self, batch: TokenBatch) -> Tensor:
         """Return the linear model's and the profiles' scores, (2, B, C), by the tables of all reference cells."""
         return wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
 
-    def trust(self, batch: TokenBatch) -> Tensor:
-        """Return (B, S): how much the linear model, the profiles and the place count for cells of that depth."""
-        return nn.functional.softplus(self.gate((batch.n_open_B.log() / 2 - 2.5)[:, None]))
+    def trust(self, n_open_B: Tensor) -> Tensor:
+        """Return (B, S): how far the linear model, the profiles and the place count, by a cell's open islands."""
+        return nn.functional.softplus(self.gate((n_open_B.log() / 2 - 2.5)[:, None]))
 
 
 def tf_idf_weights(batch: TokenBatch, idf: Tensor) -> Tensor:

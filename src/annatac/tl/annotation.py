@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from annatac import __version__, keys
+from annatac.annotate.adapt import Adaptation
+from annatac.annotate.adapt import adapt as adapt_to
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.blocks import call_blocks, joined
 from annatac.annotate.calls import CallSettings
@@ -43,6 +45,7 @@ def annotate(
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
+    adapt: bool = False,
     device: str = "auto",
     copy: bool = False,
 ) -> AnnData | None:
@@ -75,6 +78,9 @@ def annotate(
     chain, lift_islands
         UCSC chain file to lift a query on another assembly than the model's by, and whether counts that are in
         islands already may be lifted, at a loss; see :meth:`annatac.annotate.Annotator.with_chain`.
+    adapt
+        Take the query's own cells into the types' profiles first (:func:`annatac.annotate.adapt.adapt`): then a cell's
+        call depends on the others, and the guarantee of prediction sets no longer holds.
     device
         'auto', 'cpu', 'cuda', ...
     copy
@@ -112,6 +118,7 @@ def annotate(
         hierarchy=hierarchy,
         chain=chain,
         lift_islands=lift_islands,
+        adapt=adapt,
         device=device,
     )
     if copy:
@@ -137,6 +144,7 @@ def annotation(
     hierarchy: str | Path | None = None,
     chain: str | Path | None = None,
     lift_islands: bool = False,
+    adapt: bool = False,
     device: str = "auto",
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
@@ -147,6 +155,7 @@ def annotation(
         min_open=min_open,
         safe_level=safe_level,
         error_rate=error_rate,
+        adapt=adapt,
     )
     annotator = model if isinstance(model, Annotator) else Annotator.load(model)
     if hierarchy is not None:
@@ -155,12 +164,15 @@ def annotation(
         annotator = annotator.with_chain(chain, lift_islands=lift_islands)
     settings = settings.for_model(annotator)
     query = annotator.query(adata)
-    calls = joined(call_blocks(annotator, query, settings, device=device))
-    uns = annotation_record(annotator, settings, query.overlap)
+    adaptation = adapt_to(annotator, query, settings, device=device) if settings.adapt else None
+    calls = joined(call_blocks(annotator, query, settings, adaptation=adaptation, device=device))
+    uns = annotation_record(annotator, settings, query.overlap, adaptation)
     return Annotation(calls.obs.set_axis(adata.obs_names), calls.obsm, uns)
 
 
-def annotation_record(annotator: Annotator, settings: CallSettings, overlap: Overlap) -> dict[str, Any]:
+def annotation_record(
+    annotator: Annotator, settings: CallSettings, overlap: Overlap, adaptation: Adaptation | None = None
+) -> dict[str, Any]:
     """Return the entries of ``uns``: what the cells were annotated with."""
     record = {
         "schema_version": SCHEMA_VERSION,
@@ -174,6 +186,8 @@ def annotation_record(annotator: Annotator, settings: CallSettings, overlap: Ove
     if settings.error_rate is not None and annotator.trust is not None:
         pooled = annotator.trust.thresholds(settings.error_rate).is_pooled
         record["pooled_types"] = np.array(annotator.classes, dtype=str)[pooled]
+    if adaptation is not None:
+        record["adaptation"] = adaptation.record
     if (tree := annotator.hierarchy) is not None:
         record["hierarchy"] = tree.to_uns()
     return {keys.UNS: record}

@@ -105,7 +105,7 @@ def _wide(network: Network, batch: TokenBatch, weights_BC: Tensor) -> tuple[Tens
     if network.wide is None:
         return zero_B[:, None].repeat(1, batch.islands_BN.shape[1]), zero_B, zero_B
     wide = network.wide
-    trust_BS = wide.trust(batch)
+    trust_BS = wide.trust(batch.n_open_B)
     weight_BN = tf_idf_weights(batch, wide.idf)
     linear_BN = _rows_times(wide.linear, batch.islands_BN, weights_BC) * weight_BN
     profile_BN = _rows_times(wide.profile, batch.islands_BN, weights_BC) * batch.real_BN

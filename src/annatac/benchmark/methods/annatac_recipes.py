@@ -25,10 +25,15 @@ class Ours:
         A ready base to start from.
     calibrate
         Calibration trains twice more; without it the probabilities are the softmax, as published.
+    adapt
+        Take the query's cells into the types' profiles, as ``annotate --adapt`` does.
     """
 
-    def __init__(self, recipe: str | Recipe, *, base: str | None = None, calibrate: bool = True) -> None:
+    def __init__(
+        self, recipe: str | Recipe, *, base: str | None = None, calibrate: bool = True, adapt: bool = False
+    ) -> None:
         self.recipe, self.base, self.calibrate = Recipe.load(recipe), base, calibrate
+        self.adapt = adapt
 
     def fit(self, reference: AnnData, label_key: str, batch_key: str | None, seed: int) -> None:
         from annatac.annotate.fit import finetune
@@ -52,10 +57,13 @@ class Ours:
             )
 
     def predict(self, query: AnnData) -> tuple[Probabilities, list[str]]:
-        from annatac.annotate.calls import CallSettings, make_calls
+        from annatac.annotate.adapt import adapt
+        from annatac.annotate.blocks import call_blocks, joined
+        from annatac.annotate.calls import CallSettings
 
-        tokens, _ = self.model.tokens(query)
-        calls = make_calls(self.model, tokens, self.model.predict(tokens), CallSettings())
+        settings, cells = CallSettings(adapt=self.adapt), self.model.query(query)
+        adaptation = adapt(self.model, cells, settings) if self.adapt else None
+        calls = joined(call_blocks(self.model, cells, settings, adaptation=adaptation))
         return calls.obsm[keys.PROBABILITIES], list(self.model.classes)
 
 
@@ -69,6 +77,12 @@ def published(islands: str, epochs: int) -> Ours:
 METHODS = {
     "annatac": MethodSpec(
         about="recipe default", make=lambda: Ours("default"), source="annatac", own_features=True
+    ),
+    "annatac_adapt": MethodSpec(
+        about="recipe default, adapted to the query",
+        make=lambda: Ours("default", adapt=True),
+        source="annatac",
+        own_features=True,
     ),
     "annatac_large": MethodSpec(
         about="recipe large", make=lambda: Ours("large"), source="annatac", own_features=True

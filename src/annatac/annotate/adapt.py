@@ -1,0 +1,178 @@
+"""Adapting to a query: its own cells show, without labels, how the types' profiles look there.
+
+Each type's profile takes the query's cells in, each by its probability of being of the type, beside the
+reference's; the network, the linear half of the wide path and what was learnt about trust stay as they are. The query
+is parted in two, and each half is named with the help of the other: a cell that took part in its own profile
+would only hear its own call again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from scipy.special import logsumexp
+
+from annatac import keys
+from annatac.annotate.annotator import Annotator, Predictions
+from annatac.annotate.calls import CallSettings, make_calls
+from annatac.annotate.query import QueryTokens
+from annatac.model.artifact import PROFILES
+from annatac.train.distributed import share, sum_over
+from annatac.train.wide import ProfilePrior, centred_log_profiles, with_prior
+
+Floats = npt.NDArray[np.float32]
+
+MIN_CELLS = 500  # under them a query's cells teach less than they may mislead
+MAX_CELLS = 5_000  # cells that the profiles learn from; the others are named with their help
+_STRETCH = 100  # neighbouring cells that are read together where not all are
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What a query's cells changed.
+
+    Attributes
+    ----------
+    shifts
+        float32 (2, L, C), by how much the types' log profiles move for cells of even and of odd row number, each from
+        cells of the other; None where the query was found unfit.
+    record
+        Plain values for ``uns['annatac']['adaptation']``: ``used``, ``why_not``, ``n_cells`` that took part,
+        ``gain`` in log-likelihood an open island.
+    """
+
+    shifts: Floats | None
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def logits(
+        self, annotator: Annotator, tokens: sp.csr_matrix, predicted: Predictions, first: int
+    ) -> Floats:
+        """Return the network's logits with the profiles of the query, float32 (n, C).
+
+        Parameters
+        ----------
+        tokens, predicted
+            CSR (n, L), of consecutive cells of the query, and what :meth:`Annotator.predict` says of them.
+        first
+            Row of the first of them in the query.
+        """
+        if self.shifts is None:
+            return predicted.logits
+        wide = annotator.artifact.network.wide
+        assert wide is not None, "settings.for_model has seen to it"
+        n_open = np.maximum(predicted.n_open, 1)
+        with torch.inference_mode():
+            device = wide.offset.device
+            trust = wide.trust(torch.from_numpy(n_open).float().to(device))[:, 1].cpu().numpy()
+        change = _by_half(_binary(tokens), self.shifts, first) * (trust / np.sqrt(n_open))[:, None]
+        return np.asarray(predicted.logits + change, dtype=np.float32)
+
+
+def adapt(
+    annotator: Annotator, query: QueryTokens, settings: CallSettings, *, device: str = "auto"
+) -> Adaptation:
+    """Return what at most 5,000 cells of a query, evenly spread over it, change about the types' profiles.
+
+    A cell counts for each type by its calibrated probability, from the model as it is; cells that are called novel,
+    or are of low quality, do not count. Nothing changes where fewer than 500 cells are left, or where the profiles do
+    not make the query's cells likelier: each half's cells are held against profiles that took in the other half, and
+    against those of the reference alone.
+
+    Several processes share the cells.
+
+    Notes
+    -----
+    One step of expectation maximisation for a multinomial mixture (Nigam et al., Machine Learning 2000), with two
+    halves. More steps gained nothing on splits inside the training data, and without the halves rare types lost.
+    """
+    spread = stretches(query.n_cells)
+    known, weights, starts = [], [], []
+    for first, last in spread[share(len(spread))]:
+        tokens = query.tokens(first, last)
+        calls = make_calls(annotator, tokens, annotator.predict(tokens, device=device), settings)
+        is_fit = ~calls.obs[keys.IS_NOVEL].to_numpy() & (calls.obs[keys.REASON] != "low_quality").to_numpy()
+        known.append(_binary(tokens))
+        weights.append(calls.obsm[keys.PROBABILITIES] * is_fit[:, None])
+        starts.append(first)
+    n_types, n_islands = len(annotator.classes), len(annotator.artifact.universe)
+    sums = np.zeros((2, n_islands, n_types))
+    for x, weight, first in zip(known, weights, starts, strict=True):
+        for half in (0, 1):
+            own = slice((half - first) % 2, None, 2)
+            sums[half] += x[own].T @ weight[own]
+    sum_over(torch.from_numpy(sums))
+    per_type = sum_over(torch.from_numpy(np.sum([w.sum(0) for w in weights], axis=0) + np.zeros(n_types)))
+    n_cells = round(float(per_type.sum()))
+    if n_cells < MIN_CELLS:
+        why = f"{n_cells:,} cells of known types, {MIN_CELLS:,} are needed"
+        return Adaptation(None, {"used": False, "why_not": why, "n_cells": n_cells})
+
+    before, after = _profiles(annotator, sums)
+    log_share = np.log(np.maximum(per_type.numpy() / n_cells, 1e-3))
+    told = np.zeros(2)
+    for x, weight, first in zip(known, weights, starts, strict=True):
+        took_part = weight.any(1)
+        old = logsumexp(x @ np.log(before).T + log_share, axis=1)
+        new = logsumexp(_by_half(x, np.log(after).transpose(0, 2, 1), first) + log_share, axis=1)
+        told += [float((new - old)[took_part].sum()), float(x[took_part].sum())]
+    gained, n_open = sum_over(torch.from_numpy(told)).tolist()
+    gain = gained / max(n_open, 1)
+    record = {"used": gain > 0, "n_cells": n_cells, "gain": gain}
+    if gain <= 0:
+        record["why_not"] = "its cells are no likelier under profiles that took them in"
+        return Adaptation(None, record)
+    shifts = np.stack([centred_log_profiles(p) - centred_log_profiles(before) for p in after])
+    return Adaptation(shifts, record)
+
+
+def stretches(n_cells: int) -> list[tuple[int, int]]:
+    """Return first and last + 1 of the rows to read: all, or at most 5,000 in stretches of 100, evenly spread."""
+    if n_cells <= MAX_CELLS:
+        return [(first, min(first + 10 * _STRETCH, n_cells)) for first in range(0, n_cells, 10 * _STRETCH)]
+    starts = np.linspace(0, n_cells - _STRETCH, MAX_CELLS // _STRETCH).astype(int).tolist()
+    return [(first, first + _STRETCH) for first in starts]
+
+
+def _profiles(
+    annotator: Annotator, sums: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the types' profiles (C, L) of the reference, and (2, C, L) for either half with the other taken in."""
+    artifact = annotator.artifact
+    config, network = artifact.recipe.finetune, artifact.network
+    prior = ProfilePrior(
+        config.wide_smoothing, config.wide_background, config.prior_strength, config.prior_ridge
+    )
+    vectors = None
+    if network.wide is not None and network.wide.n_scores == 3:
+        vectors = network.encoder.table.vectors.detach().cpu().numpy()
+    of_type = artifact.reference["n_cells"].numpy()
+    counts = np.maximum(artifact.reference[PROFILES].numpy(), 0).astype(np.float64) * of_type[:, None]
+
+    def profiles(counts: npt.NDArray[np.float64], n_cells: float) -> npt.NDArray[np.float64]:
+        held = with_prior(counts, n_cells, prior, vectors)
+        return np.asarray(held / held.sum(1, keepdims=True))
+
+    # the mean depth that the prior goes by stays the reference's
+    n_open = counts.sum() / max(of_type.sum(), 1)
+    taken_in = [counts + sums[1 - half].T for half in (0, 1)]
+    after = np.stack([profiles(both, both.sum() / max(n_open, 1e-9)) for both in taken_in])
+    return profiles(counts, float(of_type.sum())), after
+
+
+def _by_half(x: sp.csr_matrix, tables: npt.NDArray[Any], first: int) -> npt.NDArray[np.float64]:
+    """Return (n, C): each cell's sum over its open islands in the table (2, L, C) of its half."""
+    sums = np.empty((x.shape[0], tables.shape[2]))
+    for half in (0, 1):
+        own = slice((half - first) % 2, None, 2)
+        sums[own] = x[own] @ tables[half]
+    return sums
+
+
+def _binary(tokens: sp.csr_matrix) -> sp.csr_matrix:
+    ones = np.ones(tokens.nnz, dtype=np.float64)
+    return sp.csr_matrix((ones, tokens.indices, tokens.indptr), shape=tokens.shape)
