@@ -12,7 +12,8 @@ vectors       the base's island vectors (SVD of the pre-training cells), its enc
 the others    the same vectors, and the encoder as the objective left it
 
 whole         the default recipe: what `annotate` would say
-encoder       the encoder and its head alone (`model.wide=false`, batches of 16, 30 epochs): the paper's network
+encoder       the encoder and its head alone (`model.wide=false`, batches of 16, 30 epochs, the last one kept: ten
+              held-out cells cannot choose): the paper's network
 probe         class-balanced logistic regression on the base's mean token of each cell, nothing trained
 """
 
@@ -96,7 +97,9 @@ def finetuned(cells: ad.AnnData, codes: np.ndarray, recipe: Recipe, base: Artifa
     recipe = resolve_place(recipe, has_base=base is not None)
     vectors = None if base is None else base_vectors(universe, base, tokens)
     network = new_network(tokens, int(codes.max()) + 1, recipe, base, seed, vectors)
-    training, held_out = stratified_split(codes, recipe.finetune.validation_fraction, seed)
+    training, held_out = np.arange(len(codes)), np.arange(0)
+    if recipe.finetune.validation_fraction:
+        training, held_out = stratified_split(codes, recipe.finetune.validation_fraction, seed)
     task = FinetuneTask(
         network, tokens, codes, recipe.finetune,
         training=training, held_out=held_out, seed=seed, device=torch.device("cpu"),
@@ -132,7 +135,7 @@ def guesses(
     alone = replace(
         plain,
         model=replace(plain.model, wide=False),
-        finetune=replace(plain.finetune, epochs=30, batch_size=16),
+        finetune=replace(plain.finetune, epochs=30, batch_size=16, validation_fraction=0.0),
     )
     found = {}
     for way, recipe in (("whole", plain), ("encoder", alone)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +30,8 @@ def test_cells_for_a_query(run, inputs, outputs, bulk):
     assert cells.var_names.isin(ad.read_h5ad(inputs / "query.h5ad").var_names).all()
     assert "not real" in cells.uns["simulated"]["note"]
     assert cells.X.indptr.dtype == cells.X.indices.dtype
+    with h5py.File(out) as file:  # with small chunks memory grew by 4 kB a cell
+        assert {file[f"X/{name}"].chunks for name in ("data", "indices", "indptr")} == {(2**17,)}
     model = outputs / "model"
     learnt = run("finetune", out, "-o", model, "--label-key", "cell_type", "--recipe", "debug", "--epochs", 1)
     assert learnt.code == 0, learnt.err

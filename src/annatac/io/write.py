@@ -21,6 +21,8 @@ from annatac.io.hdf5 import writing_hdf5
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_CHUNK = 2**17  # entries of a sparse matrix that are compressed together
+
 
 def write_annotated(
     out: str | Path,
@@ -114,6 +116,8 @@ def write_parts(
             if not tables:
                 empty = AnnData(counts[:0].copy(), obs=obs.iloc[:0].copy(), var=var, uns=dict(uns))
                 write_elem(file, "/", empty, dataset_kwargs={"compression": "lzf"})
+                # of an empty matrix HDF5 would guess chunks of 4 kB, and then keeps an entry of each in memory
+                write_elem(file, "X", empty.X, dataset_kwargs={"compression": "lzf", "chunks": (_CHUNK,)})
             try:
                 sparse_dataset(file["X"]).append(counts)
             except OverflowError as error:

@@ -68,7 +68,8 @@ def learning_curves(models: Sequence[str | Path], *, names: Sequence[str] | None
             _draw(ax, table, column, COLORS[(number + 5) % 6], _MARKERS[number], word)
         _dress(ax, title)
     handles, labels = row[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(models), 3), frameon=False)
+    columns = len(models) if len(models) <= 3 else -(-len(models) // 2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     return list(row)
 
 
