@@ -7,8 +7,9 @@ peaks of the signed -log10 p, the AUC and the log2 fold change, and the overlap 
 Then the known marker genes of each lineage: which of them have a peak nearby at all, and which come out.
 How far the truth's own noise lets them agree is estimated too (see ``ceiling``), and what it gives to weigh the cells
 by their probabilities, or to leave out those without a probability of 0.5.
-Written to perf/results/marker_agreement_KEY.json; --keep FILE keeps the out-of-fold probabilities, and
-reads them again. --linear uses logistic regression in place of the model (seconds), for comparison.
+Written to perf/results/marker_agreement_KEY.json; --keep FILE keeps the out-of-fold probabilities, and reads them
+again. `--set chen2019_snare_adcortex` looks at another experiment. --linear uses logistic regression in place of the
+model (seconds), for comparison.
 """
 
 from __future__ import annotations
@@ -166,6 +167,9 @@ def known_genes(found, genes: pd.DataFrame) -> dict[str, dict[str, list[str]]]:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument(
+        "--set", default="granja2019_bmmc_d6t1", help="data set; known genes are of Granja alone"
+    )
     options.add_argument("--key", default="cell_type", choices=["cell_type", "cell_type_coarse"])
     options.add_argument("--folds", type=int, default=3)
     options.add_argument("--seed", type=int, default=0)
@@ -175,8 +179,9 @@ def main() -> int:
     options.add_argument("--linear", action="store_true")
     given = options.parse_args()
     warnings.simplefilter("ignore")
-    adata = datasets.load("granja2019_bmmc_d6t1")
-    genes = datasets.load("hg19_genes")
+    adata = datasets.load(given.set)
+    is_granja = given.set == "granja2019_bmmc_d6t1"
+    genes = datasets.load("hg19_genes") if is_granja else None
     truth = adata.obs[given.key].astype(str).to_numpy()
     if given.keep and given.keep.exists():
         with np.load(given.keep) as kept:
@@ -205,12 +210,13 @@ def main() -> int:
     table = table.join(ceiling(adata, given.key, table["f1"], range(2)))
     print(f"accuracy of the out-of-fold labels {np.mean(labels == truth):.3f}")
     print(table.round(3).to_string())
-    lists = known_genes(annotated, genes)
+    lists = known_genes(annotated, genes) if is_granja else {}
     for lineage, parts in lists.items():
         print(lineage)
         for words, symbols in parts.items():
             print(f"  {words}: {', '.join(symbols) or '-'}")
     result = {
+        "set": given.set,
         "key": given.key,
         "folds": given.folds,
         "seed": given.seed,
@@ -219,7 +225,8 @@ def main() -> int:
         "types": table.round(4).reset_index().to_dict("records"),
         "known_genes_of_annotated_types": lists,
     }
-    suffix = ("_linear" if given.linear else "") + (f"_seed{given.seed}" if given.seed else "")
+    suffix = "" if is_granja else f"_{given.set.split('_')[1]}"
+    suffix += ("_linear" if given.linear else "") + (f"_seed{given.seed}" if given.seed else "")
     out = Path(__file__).parent / "results" / f"marker_agreement_{given.key}{suffix}.json"
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
