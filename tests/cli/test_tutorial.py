@@ -62,6 +62,7 @@ def test_the_tutorial_runs_as_it_stands(run, tmp_path, monkeypatch):
     assert (labels == truth).mean() > 0.9
     assert Path("report.html").stat().st_size > 100_000
     assert {file.name for file in Path("tracks").iterdir()} >= {"B_cell.bw", "T_cell.bw", "monocyte.bw"}
+    assert len(pd.read_csv("bulk/groups.csv")) > 6  # types x donors
     motifs = pd.read_csv("motifs/enrichment.csv").groupby("cell_type").head(3)
     found = {kind: set(rows["name"].str.upper()) for kind, rows in motifs.groupby("cell_type")}
     assert "EBF1" in found["B cell"]
