@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import annatac
 from annatac.benchmark import sets
 from annatac.benchmark.gene_features import log_gene_scores
-from annatac.benchmark.method import labels_of, method, methods
+from annatac.benchmark.method import labels_of, method, methods, where_defined
 from annatac.benchmark.methods.cellcano import Cellcano
 from annatac.benchmark.methods.cnn import Cnn
 from annatac.benchmark.methods.epianno import EpiAnno
@@ -196,6 +196,7 @@ def test_an_unknown_method_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'naive_bayes'"):
         method("naive_bays")
     assert set(CHEAP) < set(methods())
+    assert set(where_defined()) == set(methods())
 
 
 def test_the_lcl_replicates_are_one_line():

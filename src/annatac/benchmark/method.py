@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -70,18 +72,39 @@ def methods() -> dict[str, MethodSpec]:
     return found
 
 
+@cache
+def where_defined() -> dict[str, str]:
+    """Return the file that adds each method, read off the ``METHODS`` tables without importing the files.
+
+    A process that runs one method need not load what the others stand on: PyTorch alone takes a second.
+    """
+    found: dict[str, str] = {}
+    for info in pkgutil.iter_modules(import_module("annatac.benchmark.methods").__path__):
+        text = (Path(__file__).parent / "methods" / f"{info.name}.py").read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "METHODS":
+                assert isinstance(node.value, ast.Dict), (
+                    f"METHODS of {info.name}.py must be written out as a dict"
+                )
+                found |= {
+                    str(key.value): info.name for key in node.value.keys if isinstance(key, ast.Constant)
+                }
+    return found
+
+
 def method(name: str) -> MethodSpec:
-    """Return the method of that name.
+    """Return the method of that name, importing its file alone.
 
     Raises
     ------
     ConfigError
         There is none; the nearest one is named.
     """
-    known = methods()
+    known = where_defined()
     if name not in known:
         raise ConfigError(f"Unknown method '{name}'.{nearest(name, known)} Known are: {', '.join(known)}.")
-    return known[name]
+    table: dict[str, MethodSpec] = import_module(f"annatac.benchmark.methods.{known[name]}").METHODS
+    return table[name]
 
 
 def labels_of(reference: AnnData, label_key: str) -> npt.NDArray[np.object_]:

@@ -57,3 +57,13 @@ def held_out(table: pd.DataFrame) -> pd.DataFrame:
     ]
     found = rows.groupby(["set", "method", "held_type"], sort=False)["value"].mean()
     return found.rename("auroc").reset_index()
+
+
+def unknown_types(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return the types of each set's query that its reference lacks, with their cells (protocol 'split')."""
+    rows = table[(table["metric"] == "n_unknown") & (table["kind"] == "split")]
+    most = rows.groupby(["set", "cell_type"], sort=False)["value"].max()
+    found: dict[str, dict[str, int]] = {}
+    for (name, cell_type), n in most.items():
+        found.setdefault(str(name), {})[str(cell_type)] = int(n)
+    return found

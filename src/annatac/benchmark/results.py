@@ -59,8 +59,9 @@ def tidy(paths: Iterable[str | Path]) -> pd.DataFrame:
     ``fold``, ``repeat``, ``seed``); ``status`` ('ok', 'failed', 'timeout', 'out_of_memory', 'not_set_up'), ``error``;
     ``metric``, ``cell_type`` ('' over all types) and ``value``, with ``low`` and ``high`` (95 % bootstrap interval)
     where there is one; ``n_cells`` judged and ``n_reference`` learnt from. Metrics are those of the paper,
-    ``balanced_accuracy``, ``calibration_error``, ``unknown_auroc``, by type ``precision``, ``recall``, ``f1``, and
-    the costs ``fit_s``, ``predict_s``, ``wall_s``, ``peak_mb``. A task that failed has its costs alone.
+    ``balanced_accuracy``, ``calibration_error``, ``unknown_auroc``; by type ``precision``, ``recall``, ``f1`` and, of
+    types that the reference lacks, ``n_unknown`` (cells of the query); the costs ``fit_s``, ``predict_s``, ``wall_s``,
+    ``peak_mb``. A task that failed has its costs alone.
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
@@ -100,6 +101,8 @@ def _rows(outcome: dict[str, Any]) -> list[dict[str, Any]]:
     for name, figures in outcome.get("per_type", {}).items():
         for metric in _PER_TYPE:
             add(metric, figures[metric], cell_type=name, n=int(figures["n"]))
+    for name, figures in outcome.get("unknown", {}).items():
+        add("n_unknown", figures["n"], cell_type=name, n=int(figures["n"]))
     for metric in _COSTS:
         if metric in outcome:
             add(metric, outcome[metric])

@@ -17,7 +17,7 @@ from typing import Any
 from annatac import __version__
 from annatac.benchmark.environments import is_ready
 from annatac.benchmark.live import not_set_up
-from annatac.benchmark.method import methods
+from annatac.benchmark.method import method
 from annatac.benchmark.processes import group_memory_mb, kill_group
 from annatac.benchmark.tasks import Task
 from annatac.corpus.lock import writing
@@ -164,10 +164,8 @@ def _is_done(path: Path, limits: Limits, *, retry: bool) -> bool:
 
 def _lacking(task: Task) -> str:
     """Return what to say where the method's environment is missing; '' where it has what it needs."""
-    spec = methods().get(task.method)
-    if spec is None or not spec.environment or is_ready(spec.environment):
-        return ""
-    return not_set_up(spec.environment)
+    environment = method(task.method).environment
+    return not_set_up(environment) if environment and not is_ready(environment) else ""
 
 
 def _start(task: Task, scratch: Path, limits: Limits) -> _Running:

@@ -128,8 +128,12 @@ def benchmark(
         retry_failed=retry_failed,
         on_done=_tell,
     )
+    from annatac.benchmark.protocol_tables import unknown_types
     from annatac.benchmark.summary_tables import summary_tables
 
+    for name, types in unknown_types(found.table).items():
+        listed = ", ".join(f"{one} ({n:,})" for one, n in types.items())
+        say(f"{name}: the reference lacks types of the query, which are left out of the scores: {listed}.")
     show(summary_tables(found.table, found.comparisons))
     failed = (
         f" {found.n_failed} of them did not end well: see `error` in results.csv." if found.n_failed else ""

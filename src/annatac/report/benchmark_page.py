@@ -11,6 +11,7 @@ import pandas as pd
 
 from annatac import __version__
 from annatac.benchmark.method import methods
+from annatac.benchmark.protocol_tables import unknown_types
 from annatac.benchmark.results import evaluation_of_task, means, read_outcome
 from annatac.benchmark.sets import set_title
 from annatac.errors import InputError, MissingDependencyError
@@ -94,6 +95,7 @@ def benchmark_page(
         "changed": changed_tables(table),
         "costs": cost_rows(table),
         "failures": failures(table),
+        "unknown": {set_title(name): types for name, types in unknown_types(table).items()},
         "set_rows": set_rows(suite),
         "method_rows": method_rows(methods(), table),
     }
