@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import anndata as ad
@@ -53,6 +55,16 @@ def tenx_h5(adata: AnnData, path: Path) -> Path:
         group["features/feature_type"] = np.full(adata.n_vars, b"Peaks")
         group["features/genome"] = np.full(adata.n_vars, b"hg38")
     return path
+
+
+def test_annotating_starts_light():
+    """What training and reports need, half of the start-up time, is not loaded."""
+    code = (
+        "import sys, annatac.jobs.annotating, annatac.annotate.blocks, annatac.annotate.calls\n"
+        "loaded = [name for name in ('sklearn', 'scipy.stats', 'matplotlib') if name in sys.modules]\n"
+        "assert not loaded, f'annotating loads {loaded}'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def same_annotation(path: Path, wanted: AnnData) -> None:

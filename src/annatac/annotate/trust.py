@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,11 @@ from annatac.annotate.evidence import Evidence, Floats, evidence_of, profiles_of
 from annatac.annotate.novelty import Surprise
 from annatac.model.artifact import RATIOS
 from annatac.model.packing import rounded, table_bits
-from annatac.train.crossfit import HeldOut
+
+if TYPE_CHECKING:  # at run time it would bring scikit-learn into every annotation
+    from annatac.train.crossfit import (
+        HeldOut,
+    )  # at run time it would bring scikit-learn into every annotation
 
 MIN_CELLS = 20  # held-out cells under which nothing is fitted
 NOT_CALIBRATED = {"method": "none"}

@@ -101,8 +101,6 @@ def annotate(
     from annatac.annotate.annotator import Annotator
     from annatac.annotate.blocks import call_blocks
     from annatac.annotate.calls import CallSettings
-    from annatac.report.writing import check_report
-    from annatac.report.writing import report as write_report
     from annatac.tl.annotation import annotation_record
     from annatac.train.distributed import is_first
 
@@ -117,7 +115,10 @@ def annotate(
     for path in (output, csv):
         if path is not None:
             check_writable(path)
-    if report is not None:
+    if report is not None:  # its plots and tests bring scikit-learn and scipy.stats with them
+        from annatac.report.writing import check_report
+        from annatac.report.writing import report as write_report
+
         check_report(report)
     annotator = Annotator.load(model).with_chain(chain, lift_islands=lift_islands)
     if hierarchy is not None:
