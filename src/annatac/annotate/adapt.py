@@ -23,7 +23,6 @@ from annatac.annotate.calls import CallSettings, make_calls
 from annatac.annotate.query import QueryTokens
 from annatac.model.artifact import PROFILES
 from annatac.train.distributed import share, sum_over
-from annatac.train.wide import ProfilePrior, centred_log_profiles, with_prior
 
 Floats = npt.NDArray[np.float32]
 
@@ -112,6 +111,8 @@ def adapt(
         why = f"{n_cells:,} cells of known types, {MIN_CELLS:,} are needed"
         return Adaptation(None, {"used": False, "why_not": why, "n_cells": n_cells})
 
+    from annatac.train.wide import centred_log_profiles  # scikit-learn, for who adapts alone
+
     before, after = _profiles(annotator, sums)
     log_share = np.log(np.maximum(per_type.numpy() / n_cells, 1e-3))
     told = np.zeros(2)
@@ -142,6 +143,8 @@ def _profiles(
     annotator: Annotator, sums: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the types' profiles (C, L) of the reference, and (2, C, L) for either half with the other taken in."""
+    from annatac.train.wide import ProfilePrior, with_prior
+
     artifact = annotator.artifact
     config, network = artifact.recipe.finetune, artifact.network
     prior = ProfilePrior(
