@@ -26,6 +26,7 @@ from annatac.benchmark.results import means
 from annatac.benchmark.sets import set_title
 from annatac.pl.robustness import PROTOCOLS
 from annatac.report.benchmark_page import drawn_methods
+from annatac.report.benchmark_tables import in_order
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -180,10 +181,9 @@ def _scores(table: pd.DataFrame) -> str:
     if found.empty:
         return ""
     sets = list(dict.fromkeys(found["set"]))
-    order = found.groupby("method")["macro_f1"].mean().sort_values(ascending=False, na_position="last").index
     best = found.groupby("set")[["accuracy", "macro_f1"]].max().round(3)
     specs, rows = methods(), []
-    for name in order:
+    for name in in_order(found):
         mine, cells = found[found["method"] == name].set_index("set"), []
         for one in sets:
             if one not in mine.index:

@@ -9,7 +9,8 @@ package's settings were chosen on these very pairs (half of the genes linked, se
 
 correlation: highest correlation with a type's mean over the same marker genes. anchors: canonical correlation of the
 two sets, mutual nearest neighbours (k = 5), votes of the 50 nearest anchors, as Seurat does it. All use the same
-standardised genes and the same smoothing. Prints a table and writes perf/results/rna_transfer.json.
+standardised genes and the same smoothing. Prints a table and writes perf/results/rna_transfer.json, where
+rows of other sets stay.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ def main() -> None:
         for linked in arguments.linked:
             for seed in arguments.seeds:
                 rows += judged(name, linked, seed)
-    RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    old = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else []
+    new = {(row["set"], row["linked"], row["seed"]) for row in rows}
+    kept = [row for row in old if (row["set"], row["linked"], row["seed"]) not in new]
+    RESULT.write_text(json.dumps(kept + rows, indent=1) + "\n", encoding="utf-8")
 
 
 def judged(name: str, linked: float, seed: int) -> list[dict]:

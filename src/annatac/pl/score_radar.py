@@ -75,6 +75,8 @@ def score_radar(
         _, ax = pyplot().subplots(
             figsize=(6.4, 4.4), subplot_kw={"projection": "polar"}, layout="constrained"
         )
+    from matplotlib.ticker import MaxNLocator
+
     angle = np.linspace(0, 2 * np.pi, len(values), endpoint=False)
     colors = method_colors(names)
     for name in sorted(names, key=lambda name: name == OURS):  # ours last: on top
@@ -97,6 +99,7 @@ def score_radar(
         tick.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
     ax.tick_params(axis="x", pad=2)
     ax.tick_params(axis="y", labelsize=7)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.grid(color="#DDDDDD", linewidth=0.7)
     ax.spines["polar"].set_color("#BBBBBB")
     handles, labels = ax.get_legend_handles_labels()

@@ -31,13 +31,12 @@ class Score(NamedTuple):
 
 
 def score_rows(table: pd.DataFrame) -> list[tuple[str, list[Score | None]]]:
-    """Return methods in falling order of their mean macro-F1, each with its scores on the sets of protocol 'split'."""
+    """Return methods, the best first, each with its scores on the sets of protocol 'split'."""
     found = means(table[table["kind"] == "split"])
     sets = list(dict.fromkeys(found["set"]))
     best = found.groupby("set")[["accuracy", "macro_f1"]].max()
-    order = found.groupby("method")["macro_f1"].mean().sort_values(ascending=False, na_position="last")
     rows: list[tuple[str, list[Score | None]]] = []
-    for name in order.index:
+    for name in in_order(found):
         mine = found[found["method"] == name].set_index("set")
         cells: list[Score | None] = []
         for one in sets:
@@ -57,6 +56,13 @@ def score_rows(table: pd.DataFrame) -> list[tuple[str, list[Score | None]]]:
             )
         rows.append((shown(str(name)), cells))
     return rows
+
+
+def in_order(found: pd.DataFrame) -> list[str]:
+    """Return the methods of a table of means: those with results on the most sets first, then by mean macro-F1."""
+    of_method = found.groupby("method")["macro_f1"].agg(["count", "mean"])
+    ordered = of_method.sort_values(["count", "mean"], ascending=False, na_position="last", kind="stable")
+    return [str(name) for name in ordered.index]
 
 
 def compared_rows(compared: pd.DataFrame) -> list[dict[str, Any]]:

@@ -79,9 +79,10 @@ METHODS = {
         about="recipe default", make=lambda: Ours("default"), source="annatac", own_features=True
     ),
     "annatac_adapt": MethodSpec(
-        about="recipe default, adapted to the query",
+        about="recipe default, adapted to the query's cells (from 500 of them on)",
         make=lambda: Ours("default", adapt=True),
         source="annatac",
+        inductive=False,
         own_features=True,
     ),
     "annatac_large": MethodSpec(
