@@ -74,6 +74,9 @@ class OptimConfig:
     gradient_clip: float = 5.0
     validation_fraction: float = 0.1
     patience: int = 10  # epochs without a better validation before training ends
+    precision: Literal["float32", "bf16", "auto"] = (
+        "float32"  # of the encoder; auto = bf16 on a GPU that has it
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "step_epochs", "patience"):

@@ -253,3 +253,54 @@ def test_sums_are_depth_meters_without_the_scale(settings, cells, lively):
         sizes[exponent] = (weights.sum(1)[1] / weights.sum(1)[0]).item()
     assert sizes[0.0] == pytest.approx(0.5, abs=0.05)
     assert sizes[1.0] == pytest.approx(1.0, abs=0.05)
+
+
+# --------------------------------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("thin", [True, False])
+def test_bfloat16_is_near_float32_and_stays_in_the_encoder(
+    settings, cells, lively, thin, folded, monkeypatch
+):
+    monkeypatch.setattr("annatac.model.attention.folding_pays", lambda *sizes: folded)
+    network = lively(Network(60, 3, settings(thin=thin, wide=True)))
+    batch = cells([list(range(0, 60, 2)), [5, 7, 40], []])
+
+    @torch.no_grad()
+    def outputs() -> dict[str, torch.Tensor]:
+        named = network(batch)
+        return {
+            "logits": named.logits_BC,
+            "embedding": named.embedding_BD,
+            "openness": network.openness_logits(batch),
+            "pooled": network.pooled(batch),
+        }
+
+    exact = outputs()
+    network.encoder_dtype = torch.bfloat16
+    for name, value in outputs().items():
+        assert value.dtype == torch.float32
+        apart = float((value - exact[name]).abs().max() / exact[name].abs().max())
+        assert 0 < apart < 0.02, f"{name}: 8 bits are kept of each factor"  # 2 ** -8 is 0.004
+    network(batch).logits_BC.square().mean().backward()
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert {gradient.dtype for gradient in gradients} == {torch.float32}
+    network.encoder_dtype = torch.float32
+    assert all(torch.equal(value, exact[name]) for name, value in outputs().items())
+
+
+def test_softmax_is_float32(settings, cells, monkeypatch):
+    seen = []
+    softmax = torch.Tensor.softmax
+
+    def watched(self, *args, **kwargs):
+        result = softmax(self, *args, **kwargs)
+        seen.append((self.dtype, result.dtype))
+        return result
+
+    monkeypatch.setattr(torch.Tensor, "softmax", watched)
+    network = Network(20, 2, settings(depth=1))
+    network.encoder_dtype = torch.bfloat16
+    network(cells([[1, 2, 3]]))
+    assert seen == [(torch.bfloat16, torch.float32)]

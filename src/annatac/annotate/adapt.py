@@ -73,7 +73,12 @@ class Adaptation:
 
 
 def adapt(
-    annotator: Annotator, query: QueryTokens, settings: CallSettings, *, device: str = "auto"
+    annotator: Annotator,
+    query: QueryTokens,
+    settings: CallSettings,
+    *,
+    device: str = "auto",
+    precision: str = "float32",
 ) -> Adaptation:
     """Return what at most 5,000 cells of a query, evenly spread over it, change about the types' profiles.
 
@@ -93,7 +98,9 @@ def adapt(
     known, weights, starts = [], [], []
     for first, last in spread[share(len(spread))]:
         tokens = query.tokens(first, last)
-        calls = make_calls(annotator, tokens, annotator.predict(tokens, device=device), settings)
+        calls = make_calls(
+            annotator, tokens, annotator.predict(tokens, device=device, precision=precision), settings
+        )
         is_fit = ~calls.obs[keys.IS_NOVEL].to_numpy() & (calls.obs[keys.REASON] != "low_quality").to_numpy()
         known.append(_binary(tokens))
         weights.append(calls.obsm[keys.PROBABILITIES] * is_fit[:, None])

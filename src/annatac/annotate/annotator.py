@@ -26,7 +26,7 @@ from annatac.pp.islands import peak_islands
 from annatac.pp.lift import Lift
 from annatac.pp.places import find_places
 from annatac.pp.tokens import Overlap
-from annatac.train.device import choose_device
+from annatac.train.device import choose_device, choose_precision
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -238,15 +238,18 @@ class Annotator:
         tokens: sp.csr_matrix,
         *,
         device: str = "auto",
+        precision: str = "float32",
         batch_size: int = 256,
         on_progress: Callable[[int], None] | None = None,
     ) -> Predictions:
         """Return probabilities and vectors of the cells of ``tokens`` (uint8 CSR over the universe).
 
-        ``on_progress`` is called with the number of cells done after each batch.
+        ``precision``: see :func:`annatac.train.device.choose_precision`. ``on_progress`` is called with the number
+        of cells done after each batch.
         """
         where = choose_device(device)
         network = self.artifact.network.to(where).eval()
+        network.encoder_dtype = choose_precision(precision, where)
         n_cells = tokens.shape[0]
         n_open = np.diff(tokens.indptr).astype(np.int32)
         probabilities = np.empty((n_cells, len(self.classes)), dtype=np.float32)
@@ -265,6 +268,7 @@ class Annotator:
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(done)
+        network.encoder_dtype = torch.float32
         probabilities[n_open == 0] = self.prior
         return Predictions(probabilities, embedding, n_open, logits, decision)
 

@@ -23,6 +23,7 @@ def call_blocks(
     *,
     adaptation: Adaptation | None = None,
     device: str = "auto",
+    precision: str = "float32",
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Calls]:
     """Yield the calls of all cells in order, some thousand cells at a time.
@@ -41,7 +42,7 @@ def call_blocks(
                 on_progress(min(n_cells, done + n * n_processes))
 
         tokens = query.tokens(first, last)
-        predicted = annotator.predict(tokens, device=device, on_progress=tell)
+        predicted = annotator.predict(tokens, device=device, precision=precision, on_progress=tell)
         adapted = None
         if adaptation is not None:
             adapted = adaptation.logits(annotator, tokens, predicted, first)

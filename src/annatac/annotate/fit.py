@@ -186,6 +186,7 @@ def finetune(
             task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress
         )
         trust = fit_trust(unseen, tokens, codes, len(labels.classes), groups)
+    network.encoder_dtype = torch.float32
 
     counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
     artifact = Artifact(
@@ -207,6 +208,7 @@ def finetune(
             "batch_key": batch_key,
             "held_out": "whole batches" if groups is not None else "stratified by type",
             "base": None if base is None else str(base),
+            "precision": task.config.precision,
             "seed": seed,
         },
     )

@@ -135,6 +135,7 @@ def annotate(
     min_fragments: options.MinFragments = None,
     chrom_sizes: options.ChromSizes = None,
     device: options.Device = "auto",
+    precision: options.Precision = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -195,6 +196,7 @@ def annotate(
             lift_islands=lift_islands,
             adapt=adapt,
             device=device,
+            precision=precision or "float32",
             on_progress=on_progress,
             **reading,
         )

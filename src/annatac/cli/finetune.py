@@ -77,6 +77,7 @@ def finetune(
     chrom_sizes: options.ChromSizes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    precision: options.Precision = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -110,6 +111,7 @@ def finetune(
         bin_size=bin_size,
         seed=seed,
         device=device,
+        precision=precision,
         resume=resume,
         overwrite=overwrite,
         keep_reference=keep_reference,

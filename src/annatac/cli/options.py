@@ -38,6 +38,14 @@ class OpennessChoice(StrEnum):
     binary = "binary"
 
 
+class PrecisionChoice(StrEnum):
+    """What the encoder computes in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bf16 = "bf16"
+
+
 def set_threads(threads: int | None) -> int | None:
     """Limit the threads of every library, those that are loaded later included."""
     if threads is not None:
@@ -143,6 +151,15 @@ Resume = Annotated[
 Overwrite = Annotated[bool, _option("--overwrite", help="Replace an output folder that exists.")]
 Seed = Annotated[int, _option("--seed", help="Same seed, same result.", panel=MACHINE)]
 Device = Annotated[str, _option("--device", help="auto, cpu, cuda, cuda:0 or mps.", panel=MACHINE)]
+Precision = Annotated[
+    PrecisionChoice | None,
+    _option(
+        "--precision",
+        help="What the encoder computes in: float32; bf16, where the machine multiplies in it; auto is bf16 on a GPU "
+        "that does. Otherwise the recipe's, which is float32.",
+        panel=MACHINE,
+    ),
+]
 Threads = Annotated[
     int | None,
     _option(

@@ -37,6 +37,7 @@ def pretrain(
     chrom_sizes: options.ChromSizes = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    precision: options.Precision = None,
     threads: options.Threads = None,
     debug: options.Debug = False,
 ) -> None:
@@ -67,6 +68,7 @@ def pretrain(
         bin_size=bin_size,
         seed=seed,
         device=device,
+        precision=precision,
         resume=resume,
         overwrite=overwrite,
         progress=watched(),

@@ -66,6 +66,7 @@ def annotate(
     lift_islands: bool = False,
     adapt: bool = False,
     device: str = "auto",
+    precision: str = "float32",
     on_progress: Callable[[int, int], None] | None = None,
     **reading: Any,
 ) -> Annotated:
@@ -83,7 +84,7 @@ def annotate(
         Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe, doublet_score.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
-    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands, adapt
+    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands, adapt, precision
         As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
@@ -128,7 +129,9 @@ def annotate(
     adata = annotator.read(paths, backed=len(paths) == 1, **reading)
     check_stated_genome(adata)
     query = annotator.query(adata)
-    adaptation = adapt_to(annotator, query, settings, device=device) if settings.adapt else None
+    adaptation = None
+    if settings.adapt:
+        adaptation = adapt_to(annotator, query, settings, device=device, precision=precision)
     uns = annotation_record(annotator, settings, query.overlap, adaptation)
     blocks = call_blocks(
         annotator,
@@ -136,6 +139,7 @@ def annotate(
         settings,
         adaptation=adaptation,
         device=device,
+        precision=precision,
         on_progress=None if on_progress is None else lambda done: on_progress(done, adata.n_obs),
     )
     source = paths[0] if len(paths) == 1 else None

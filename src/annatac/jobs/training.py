@@ -33,6 +33,7 @@ def finetune(
     bin_size: int = 5000,
     seed: int = 0,
     device: str = "auto",
+    precision: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     keep_reference: bool = True,
@@ -46,8 +47,8 @@ def finetune(
     ----------
     label_key, labels
         Column of obs with the types, or a table of barcode and type (``obs['cell_type']`` then).
-    epochs
-        Epochs instead of those of the recipe.
+    epochs, precision
+        Instead of those of the recipe.
     reading
         ``genome``, ``peaks``, ``barcodes``, ``min_fragments``, ``chrom_sizes`` as in :func:`annatac.read`.
 
@@ -56,7 +57,7 @@ def finetune(
     from annatac.annotate.fit import finetune as train
 
     column = label_column(label_key, labels)
-    settings = _recipe(recipe, epochs, "finetune")
+    settings = _recipe(recipe, "finetune", epochs=epochs, precision=precision)
     _refuse_early(output, overwrite=overwrite)
     adata = read_checked(
         references, genes=genes, labels=labels, label_key=label_key, bin_size=bin_size, **reading
@@ -93,6 +94,7 @@ def pretrain(
     profiles: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    precision: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -112,7 +114,7 @@ def pretrain(
     from annatac.io import read_one
     from annatac.train.pretraining import pretrain as train
 
-    settings = _recipe(recipe, epochs, "pretrain")
+    settings = _recipe(recipe, "pretrain", epochs=epochs, precision=precision)
     _refuse_early(output, overwrite=overwrite)
     corpora = [path for path in inputs if is_corpus(path)]
     if corpora:
@@ -163,8 +165,8 @@ def _refuse_early(output: str | Path, *, overwrite: bool) -> None:
     check_writable(output)
 
 
-def _recipe(name: str | Path, epochs: int | None, phase: str) -> Recipe:
+def _recipe(name: str | Path, phase: str, **instead: Any) -> Recipe:
+    """Return a recipe with some settings of a phase replaced, those that are given."""
     recipe = Recipe.load(name)
-    if epochs is None:
-        return recipe
-    return replace(recipe, **{phase: replace(getattr(recipe, phase), epochs=epochs)})
+    given = {key: value for key, value in instead.items() if value is not None}
+    return replace(recipe, **{phase: replace(getattr(recipe, phase), **given)})

@@ -45,12 +45,12 @@ class LinformerAttention(nn.Module):
             query_HdD = self.query.weight.view(self.n_heads, self.head_dim, width)
             scores_BDHK = torch.einsum("hdw,bhkd->bwhk", query_HdD * scale, keys_BHKd)
             weights_BNHK = (x_BND @ scores_BDHK.flatten(2)).view(n_cells, n_tokens, self.n_heads, n_rows)
-            weights_BNHK = weights_BNHK.softmax(-1)
+            weights_BNHK = _softmax(weights_BNHK)
             out_DHd = self.out.weight.view(width, self.n_heads, self.head_dim)
             mixed_BHKD = torch.einsum("whd,bhkd->bhkw", out_DHd, values_BHKd)
             return weights_BNHK.flatten(2) @ mixed_BHKD.flatten(1, 2) + self.out.bias
         query_BHNd = self._heads(self.query(x_BND))
-        weights_BHNK = (query_BHNd @ keys_BHKd.transpose(-1, -2) * scale).softmax(-1)
+        weights_BHNK = _softmax(query_BHNd @ keys_BHKd.transpose(-1, -2) * scale)
         return self.out((weights_BHNK @ values_BHKd).transpose(1, 2).flatten(2))
 
     def _keys_values(self, summary_PBKD: Tensor, bias_PK: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +72,11 @@ class LinformerAttention(nn.Module):
 
     def _heads(self, y_BNi: Tensor) -> Tensor:
         return y_BNi.unflatten(-1, (self.n_heads, self.head_dim)).transpose(1, 2)
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Return the softmax over the last axis, in float32 at least."""
+    return scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
 
 def folding_pays(n_tokens: int, width: int, head_dim: int, n_rows: int) -> bool:

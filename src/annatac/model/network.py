@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from annatac.config import ModelConfig
@@ -38,11 +39,18 @@ class Network(nn.Module):
         Cell types, C; 0 leaves the annotation head out (a base model).
     config
         Shape; see :class:`annatac.config.ModelConfig`.
+
+    Attributes
+    ----------
+    encoder_dtype
+        What the encoder computes in, float32 or bfloat16 (mixed: weights stay float32, and so do softmax, heads and
+        all that comes after). No part of the model: whoever runs it chooses.
     """
 
     def __init__(self, n_islands: int, n_types: int, config: ModelConfig) -> None:
         super().__init__()
         self.config, self.n_islands, self.n_types = config, n_islands, n_types
+        self.encoder_dtype = torch.float32
         self.encoder = Encoder(n_islands, config)
         self.mask_head = MaskHead(config)
         self.head = CNNHead(n_islands, n_types, config) if n_types else None
@@ -69,7 +77,7 @@ class Network(nn.Module):
         """
         assert self.head is not None, "a base model has no annotation head"
         tokens = self._tokens(batch)
-        x_BND, vectors_BNR = self.encoder(tokens)
+        x_BND, vectors_BNR = self._encoded(tokens)
         logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens, dropout_BH)
         if self.wide is not None:
             own_BNR = vectors_BNR if tokens is batch else self.encoder.table(batch.islands_BN)
@@ -79,18 +87,27 @@ class Network(nn.Module):
 
     def openness_logits(self, batch: TokenBatch) -> Tensor:
         """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept."""
-        return self.mask_head(self.encoder(self._tokens(batch))[0])
+        return self.mask_head(self._encoded(self._tokens(batch))[0])
 
     def pooled(self, batch: TokenBatch) -> Tensor:
         """Return the mean vector (B, D) of each cell's tokens: the embedding of a base model."""
         tokens = self._tokens(batch)
-        x_BND, _ = self.encoder(tokens)
+        x_BND, _ = self._encoded(tokens)
         real = tokens.real_BN[..., None]
         return (x_BND * real).sum(1) / real.sum(1).clamp(min=1)
 
     def n_tokens(self, n_open: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
         """Return how many tokens cells of so many open islands cost: all islands where closed are kept."""
         return n_open if self.config.closed == "drop" else np.full_like(n_open, self.n_islands)
+
+    def _encoded(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
+        """Return what the encoder returns, in float32 whatever it computes in."""
+        if self.encoder_dtype == torch.float32:
+            x_BND, vectors_BNR = self.encoder(tokens)
+            return x_BND, vectors_BNR
+        with torch.autocast(tokens.islands_BN.device.type, dtype=self.encoder_dtype):
+            x_BND, vectors_BNR = self.encoder(tokens)
+        return x_BND.float(), vectors_BNR
 
     def _tokens(self, batch: TokenBatch) -> TokenBatch:
         return batch.dense(self.n_islands) if self.config.closed == "keep" else batch

@@ -47,6 +47,7 @@ def annotate(
     lift_islands: bool = False,
     adapt: bool = False,
     device: str = "auto",
+    precision: str = "float32",
     copy: bool = False,
 ) -> AnnData | None:
     """Name every cell of a query by a fine-tuned model.
@@ -83,6 +84,8 @@ def annotate(
         call depends on the others, and the guarantee of prediction sets no longer holds.
     device
         'auto', 'cpu', 'cuda', ...
+    precision
+        'float32', 'bf16', or 'auto'; see :func:`annatac.train.device.choose_precision`.
     copy
         Return a copy instead of writing into ``adata``.
 
@@ -120,6 +123,7 @@ def annotate(
         lift_islands=lift_islands,
         adapt=adapt,
         device=device,
+        precision=precision,
     )
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
@@ -146,6 +150,7 @@ def annotation(
     lift_islands: bool = False,
     adapt: bool = False,
     device: str = "auto",
+    precision: str = "float32",
 ) -> Annotation:
     """Return what :func:`annotate` writes, and leave ``adata`` as it is."""
     settings = CallSettings(
@@ -164,8 +169,12 @@ def annotation(
         annotator = annotator.with_chain(chain, lift_islands=lift_islands)
     settings = settings.for_model(annotator)
     query = annotator.query(adata)
-    adaptation = adapt_to(annotator, query, settings, device=device) if settings.adapt else None
-    calls = joined(call_blocks(annotator, query, settings, adaptation=adaptation, device=device))
+    adaptation = None
+    if settings.adapt:
+        adaptation = adapt_to(annotator, query, settings, device=device, precision=precision)
+    calls = joined(
+        call_blocks(annotator, query, settings, adaptation=adaptation, device=device, precision=precision)
+    )
     uns = annotation_record(annotator, settings, query.overlap, adaptation)
     return Annotation(calls.obs.set_axis(adata.obs_names), calls.obsm, uns)
 

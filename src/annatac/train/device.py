@@ -1,8 +1,9 @@
-"""Where the network runs."""
+"""Where the network runs, and in which precision."""
 
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import torch
 
@@ -45,3 +46,47 @@ def _own_gpu(device: torch.device) -> torch.device:
             "as there are GPUs (torchrun --nproc-per-node), or pass --device cpu."
         )
     return torch.device("cuda", index)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Return what the encoder computes in: float32, or bfloat16 where the machine multiplies matrices in it.
+
+    ``auto`` is bfloat16 on such a GPU and float32 elsewhere: on a CPU it makes steps faster and whole runs not
+    always (docs/speed.md).
+
+    Raises
+    ------
+    ConfigError
+        No such precision; or 'bf16' on a machine that would only emulate it.
+    """
+    if name not in ("auto", "float32", "bf16"):
+        raise ConfigError(f"No precision '{name}': auto, float32 or bf16 is expected.")
+    if name == "float32" or (name == "auto" and device.type != "cuda"):
+        return torch.float32
+    if has_fast_bf16(device):
+        return torch.bfloat16
+    if name == "auto":
+        return torch.float32
+    raise ConfigError(
+        f"The {_NAMES.get(device.type, device.type)} of this machine does not multiply in bfloat16, and would be "
+        "slower with it than with float32. Pass --precision float32, or auto."
+    )
+
+
+_NAMES = {"cpu": "processor", "cuda": "GPU"}
+#: What a precision is called in recipes.
+PRECISIONS: dict[torch.dtype, Literal["float32", "bf16"]] = {torch.float32: "float32", torch.bfloat16: "bf16"}
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for products in bfloat16: AVX512-BF16 or AMX, or a GPU since Ampere."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    try:
+        known = torch.cpu.get_capabilities()
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    except AttributeError:  # an older PyTorch
+        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, each, lambda: False)() for each in asked)

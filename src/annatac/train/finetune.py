@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batche
 from annatac.corpus.cells import Cells, CsrCells
 from annatac.corpus.streams import keyed_dropout
 from annatac.model.network import Network, Output
+from annatac.train.device import PRECISIONS, choose_precision
 from annatac.train.distributed import rank, sum_over, world_size
 from annatac.train.loop import BatchLoss
 from annatac.train.wide import WideTables, fit_wide, start_gate
@@ -71,6 +72,10 @@ class FinetuneTask:
         groups: npt.NDArray[np.generic] | None = None,
         tables: WideTables | None = None,
     ) -> None:
+        network.encoder_dtype = choose_precision(config.precision, device)
+        config = replace(
+            config, precision=PRECISIONS[network.encoder_dtype]
+        )  # 'auto' is not the same everywhere
         self.network, self.tokens, self.labels, self.config = network, tokens, labels, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
         self.targets = torch.from_numpy(labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
 from annatac.pp.universe import Universe
-from annatac.train.device import choose_device
+from annatac.train.device import PRECISIONS, choose_device, choose_precision
 from annatac.train.distributed import is_first, rank, sum_over, together, wait, world_size
 from annatac.train.finetune import fingerprint
 from annatac.train.loop import BatchLoss, run
@@ -60,6 +61,10 @@ class PretrainTask:
         device: torch.device,
         mean_openness: npt.NDArray[np.floating] | None = None,
     ) -> None:
+        network.encoder_dtype = choose_precision(config.precision, device)
+        config = replace(
+            config, precision=PRECISIONS[network.encoder_dtype]
+        )  # 'auto' is not the same everywhere
         self.network, self.cells, self.config = network, cells, config
         self.training, self.held_out, self.seed, self.device = training, held_out, seed, device
         shares = popularity(np.ones(network.n_islands) if mean_openness is None else mean_openness)
@@ -183,6 +188,7 @@ def pretrain(
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()
+    network.encoder_dtype = torch.float32
     artifact = Artifact(
         network=network.cpu().eval(),
         universe=universe,
@@ -193,6 +199,7 @@ def pretrain(
         training={
             "n_cells": n_cells,
             "profiles": [] if profiles is None else [str(name) for name in profiles.obs_names],
+            "precision": task.config.precision,
             "seed": seed,
         },
         card=_card(universe, n_cells, recipe.pretrain.objective, figures),
