@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,8 +12,6 @@ from annatac.errors import AnnatacError, ConfigError, MissingDependencyError
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_TRIES = 2  # of a task whose worker was killed
 
 
 class WorkerKilled(AnnatacError):
@@ -67,19 +65,33 @@ def _outcome(function: Callable[[T], R], task: T) -> R | Exception:
 
 
 def _on(client: Any, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R | Exception]]:
+    """Run the tasks; those whose worker was killed once more at the end, one by one, when there is most memory."""
+    killed: list[int] = []
+    for number, outcome in _at_once(client, function, tasks, range(len(tasks))):
+        if isinstance(outcome, WorkerKilled):
+            killed.append(number)
+        else:
+            yield number, outcome
+    for number in killed:
+        yield from _at_once(client, function, tasks, [number])
+
+
+def _at_once(
+    client: Any, function: Callable[[T], R], tasks: Sequence[T], numbers: Iterable[int]
+) -> Iterator[tuple[int, R | Exception]]:
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    waiting = iter(enumerate(tasks))
-    number: dict[Any, int] = {}
+    waiting = iter(numbers)
+    number_of: dict[Any, int] = {}
     running = as_completed(loop=client.loop)
 
     def fill() -> None:
         """Hand out a task a thread: those that wait at a worker which is killed would count as tried too."""
-        free = max(1, sum(client.nthreads().values())) - len(number)
-        for i, task in islice(waiting, max(free, 0)):
-            future = client.submit(function, task, pure=False)
-            number[future] = i
+        free = max(1, sum(client.nthreads().values())) - len(number_of)
+        for number in islice(waiting, max(free, 0)):
+            future = client.submit(function, tasks[number], pure=False)
+            number_of[future] = number
             running.add(future)
 
     fill()
@@ -90,7 +102,7 @@ def _on(client: Any, function: Callable[[T], R], tasks: Sequence[T]) -> Iterator
                 "The process that did it was killed each time. Was there enough memory? Pass fewer --workers, and "
                 "look into the log of the system."
             )
-        yield number.pop(future), error if error is not None else future.result()
+        yield number_of.pop(future), error if error is not None else future.result()
         fill()
 
 
@@ -111,7 +123,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
             yield client
         return
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": _TRIES - 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),  # a second try is ours: see _on
         LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
         ) as cluster,
