@@ -17,6 +17,7 @@ from annatac.corpus.selection import as_matrix
 from annatac.errors import AnnatacWarning, ConfigError, InputError, Interrupted, OutputError
 from annatac.jobs import corpora
 from annatac.jobs.corpora import prepare_corpus
+from annatac.jobs.parallel import SchedulerLost
 from annatac.pp import peak_islands
 from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
@@ -191,6 +192,19 @@ def test_ctrl_c_keeps_what_was_finished(samples, universe, tmp_path, monkeypatch
     with pytest.raises(Interrupted, match=r"Stopped. 1 of 3 samples are in") as caught:
         prepare_corpus(paths(samples, "abc"), tmp_path / "corpus", universe=universe, workers=1)
     assert caught.value.exit_code == 130
+    assert list(content(tmp_path / "corpus")) == ["a"]
+
+
+def test_a_scheduler_that_ends_keeps_what_was_finished(samples, universe, tmp_path, monkeypatch):
+    def ending(function, todo, **options):
+        yield 0, function(todo[0])
+        raise SchedulerLost("The Dask scheduler has ended.")
+
+    monkeypatch.setattr(corpora, "run_all", ending)
+    with pytest.raises(
+        SchedulerLost, match=r"has ended. 1 of 3 samples are in .*the same command adds the others"
+    ):
+        prepare_corpus(paths(samples, "abc"), tmp_path / "corpus", universe=universe)
     assert list(content(tmp_path / "corpus")) == ["a"]
 
 

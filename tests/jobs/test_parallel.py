@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
 from annatac.errors import ConfigError, InputError, MissingDependencyError
 from annatac.jobs import parallel
-from annatac.jobs.parallel import WorkerKilled, run_all
+from annatac.jobs.parallel import SchedulerLost, WorkerKilled, run_all
 
 
 def act(task: str) -> str:
@@ -56,6 +57,47 @@ def test_no_scheduler_answers():
     pytest.importorskip("distributed")
     with pytest.raises(ConfigError, match="No Dask scheduler answers at nonsense"):
         next(run_all(act, ["a"], scheduler="nonsense"))
+
+
+class _Gone:
+    """A client whose scheduler ends while the second task runs."""
+
+    loop = None
+
+    def nthreads(self):
+        return {"worker": 1}
+
+    def submit(self, function, task, pure):
+        return _Future(task)
+
+
+class _Future:
+    def __init__(self, task):
+        self.task = task
+
+    def exception(self):
+        if self.task == "b":
+            raise CancelledError("scheduler-connection-lost")
+
+    def result(self):
+        return act(self.task)
+
+
+class _Completed(list):
+    """The futures in the order in which they were made."""
+
+    def __init__(self, loop):
+        super().__init__()
+        self.add = self.append
+
+
+def test_a_scheduler_that_ends(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("distributed.as_completed", _Completed)
+    ended = parallel._on(_Gone(), act, ["a", "b", "c"])
+    assert next(ended) == (0, "did a")
+    with pytest.raises(SchedulerLost, match="has ended or cannot be reached any more"):
+        next(ended)
 
 
 def test_without_dask(monkeypatch):

@@ -16,7 +16,7 @@ from annatac.io.atomic import check_writable
 from annatac.io.sniff import sniff
 from annatac.jobs.corpus_islands import existing_universe, mark, new_universe
 from annatac.jobs.intake import Intake, Staged, take_in
-from annatac.jobs.parallel import has_dask, run_all
+from annatac.jobs.parallel import SchedulerLost, has_dask, run_all
 from annatac.pp.reading import sample_names
 
 Outcome = Sample | Exception | None  # added, failed, or in the corpus already
@@ -87,8 +87,8 @@ def prepare_corpus(
         Options that do not fit, or not the corpus that exists; another process writes; the disk is full.
     InputError
         Some samples could not be added: it names them, the others are in the corpus.
-    Interrupted
-        Ctrl-C; samples that were finished are in the corpus.
+    Interrupted, SchedulerLost
+        Ctrl-C; the Dask scheduler ended. Samples that were finished are in the corpus.
     """
     output = Path(output)
     check_folder(output)
@@ -129,8 +129,8 @@ def prepare_corpus(
                 name = todo[number].name
                 _note(report, name, _adopted(writer, name, staged, options), on_sample)
             writer.sort([name for name, _ in named])  # not in the order in which workers ended
-        except OutputError as error:
-            raise OutputError(f"{error} {_kept(report, named, output)}") from error
+        except (OutputError, SchedulerLost) as error:
+            raise type(error)(f"{error} {_kept(report, named, output)}") from error
         except KeyboardInterrupt as error:
             raise Interrupted(f"Stopped. {_kept(report, named, output)}") from error
         report.manifest = writer.manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,6 +17,10 @@ R = TypeVar("R")
 
 class WorkerKilled(AnnatacError):
     """The process that did a task was killed each time that it was tried."""
+
+
+class SchedulerLost(AnnatacError):
+    """The Dask scheduler has ended, or cannot be reached any more."""
 
 
 def has_dask() -> bool:
@@ -44,6 +49,8 @@ def run_all(
     ------
     MissingDependencyError, ConfigError
         Dask is not installed; no scheduler answers there.
+    SchedulerLost
+        The scheduler ended before the tasks did.
     """
     if scheduler is None and workers <= 1:
         for i, task in enumerate(tasks):
@@ -96,7 +103,12 @@ def _at_once(
 
     fill()
     for future in running:
-        error = future.exception()
+        try:
+            error = future.exception()
+        except CancelledError as lost:
+            raise SchedulerLost(
+                "The Dask scheduler has ended or cannot be reached any more. Look into its log, and start it again."
+            ) from lost
         if isinstance(error, KilledWorker):
             error = WorkerKilled(
                 "The process that did it was killed each time. Was there enough memory? Pass fewer --workers, and "
