@@ -84,7 +84,8 @@ def annotate(
         Also write a table: barcode, label, confidence, novelty, is_novel, reason, label_safe, doublet_score.
     report
         Also write a page about the annotated cells, by :func:`annatac.report.report`, once ``output`` is there.
-    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands, adapt, precision
+    novelty_method, novelty_rate, novelty_threshold, safe_level, error_rate, hierarchy, chain, lift_islands, adapt,
+    precision
         As in :func:`annatac.tl.annotate`.
     on_progress
         Called with the cells that are done and all cells.
