@@ -87,8 +87,8 @@ no types: `annatac finetune REFERENCE --label-key K --base human-base -o MODEL`.
   {n_cells:,} **simulated** cells drawn from these profiles ({per} a profile), objective `{objective}`. No
   real single cell and no GPL source went in.
 - **Measured on** real cells that it has not seen, with 5 to 50 labelled cells a type: docs/pretraining.md.
-- **Where it fails.** A reference on another assembly than hg19 is refused. Not measured: tissues other than blood and
-  marrow, donors with disease, and types that none of the 180 profiles is near to.
+- **Where it fails.** A reference on another assembly than hg19 needs a UCSC chain file. Not measured: tissues other
+  than blood and marrow, donors with disease, and types that none of the 180 profiles is near to.
 - Rebuilt by `make models` (`models/human_base.py`).
 """
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from annatac import datasets, jobs
+from annatac.train.runlog import FILE, read_run_log
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 N_CELLS = 20
@@ -49,6 +50,14 @@ def main() -> None:
                     recipe=folder / f"{what}.yaml", base=base, keep_reference=False,
                 )  # fmt: skip
                 names.append(f"{what}, {base or 'no base'}")
+        for name, model in zip(names, models, strict=True):
+            epochs = [event for event in read_run_log(model / FILE) if event["event"] == "epoch"]
+            first = next(event for event in read_run_log(model / FILE) if event["event"] == "start")
+            shown = {
+                when: {figure: round(event[f"valid_{figure}"], 3) for figure in ("accuracy", "macro_f1")}
+                for when, event in (("before training", first), ("last epoch", epochs[-1]))
+            }
+            print(name, shown)
         print("Written:", jobs.plot_learning(models, options.output, names=names))
 
 
