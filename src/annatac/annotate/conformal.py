@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from annatac.errors import ConfigError
 
+MIN_OWN = 19  # held-out cells under which a type has no threshold of its own, whatever the rate
+
 
 class Thresholds(NamedTuple):
     """What a probability must at least be, by type.
@@ -23,7 +25,7 @@ class Thresholds(NamedTuple):
     least
         float64 (C,): a type is in the set of a cell whose probability of it is at least this.
     is_pooled
-        bool (C,): types with too few held-out cells for a threshold of their own.
+        bool (C,): types with too few held-out cells for a guarantee of their own.
     """
 
     least: npt.NDArray[np.float64]
@@ -46,8 +48,8 @@ def check_error_rate(error_rate: float) -> None:
 
 
 def n_cells_needed(error_rate: float) -> int:
-    """Return how many held-out cells a type needs for a threshold of its own: 19 at 0.05, 9 at 0.10."""
-    return math.ceil(1 / error_rate - 1e-9) - 1
+    """Return how many held-out cells a type needs for a threshold of its own: 19 at 0.05 and above, 99 at 0.01."""
+    return max(MIN_OWN, math.ceil(1 / error_rate - 1e-9) - 1)
 
 
 def thresholds(
@@ -67,9 +69,15 @@ def thresholds(
     Returns
     -------
     For a type of n cells the floor((n + 1) error_rate)-th smallest of their probabilities: another cell of the
-    type, exchangeable with these, lies under it with a probability of at most ``error_rate``. Types with fewer
-    cells than :func:`n_cells_needed` are pooled, with the threshold of all their cells together, or of all cells
-    where these are too few too; where all are, the threshold is 0 and every type is in every set.
+    type, exchangeable with these, lies under it with a probability of at most ``error_rate``. Types of fewer than
+    19 cells share the threshold of all their cells together. Where the rate asks for more cells than there are,
+    the threshold is the lowest probability among them, or what all cells together give where that is lower; 0
+    where these are too few too, and every type is in every set.
+
+    Notes
+    -----
+    Which types share does not depend on the rate, and each threshold rises with it: the set at a higher rate lies
+    in the set at a lower one.
 
     Raises
     ------
@@ -77,34 +85,32 @@ def thresholds(
         The error rate is not within (0, 1).
     """
     check_error_rate(error_rate)
-    needed = n_cells_needed(error_rate)
     n_cells = np.bincount(labels, minlength=n_types)
-    is_pooled = n_cells < needed
+    is_small = n_cells < MIN_OWN
+    of_all = _lower_quantile(probabilities, error_rate)
     least = np.zeros(n_types)
-    for k in np.flatnonzero(~is_pooled):
-        least[k] = _lower_quantile(probabilities[labels == k], error_rate)
-    if is_pooled.any():
-        pool = probabilities[is_pooled[labels]]
-        least[is_pooled] = _lower_quantile(pool if len(pool) >= needed else probabilities, error_rate)
-    return Thresholds(least, is_pooled)
+    for k in np.flatnonzero(~is_small):
+        least[k] = _least(probabilities[labels == k], error_rate, of_all)
+    least[is_small] = _least(probabilities[is_small[labels]], error_rate, of_all)
+    return Thresholds(least, n_cells < n_cells_needed(error_rate))
 
 
 def prediction_sets(probabilities: npt.NDArray[np.floating], found: Thresholds) -> npt.NDArray[np.bool_]:
-    """Return which types belong to each cell's set, bool (n, C); the best type always does.
+    """Return which types belong to each cell's set, bool (n, C); of a cell unlike all types, none.
 
     Parameters
     ----------
     probabilities
         Calibrated, (n, C).
-
-    Notes
-    -----
-    Without the last rule a cell unlike all types could get an empty set. To put the best type in can only raise
-    the coverage.
     """
-    sets = np.asarray(probabilities >= found.least - 1e-9)
-    sets[np.arange(len(sets)), probabilities.argmax(1)] = True
-    return sets
+    return np.asarray(probabilities >= found.least - 1e-9)
+
+
+def _least(values: npt.NDArray[np.floating], error_rate: float, of_all: float) -> float:
+    """Return the quantile of some cells, or what lies under all of them where they are too few for it."""
+    if math.floor((len(values) + 1) * error_rate + 1e-9) >= 1:
+        return _lower_quantile(values, error_rate)
+    return min([float(values.min()), of_all]) if len(values) else of_all
 
 
 def _lower_quantile(values: npt.NDArray[np.floating], error_rate: float) -> float:
