@@ -1,11 +1,14 @@
 """How well cells of a type that the reference lacks are told from those of known types.
 
-    python perf/novelty.py --sets granja bm0828 schep snare [--cache FOLDER]
+    python perf/novelty.py --sets granja bm0828 schep snare [--cache FOLDER] [--softmax-from FILE]
 
 Each type is left out of the reference in turn; in Granja (coarse types) also lineages as a whole. Judged are the
 cells of the test split (perf/accuracy.py; SNARE: libraries 09G and 09H) of known types, and all cells of the type
-left out (SNARE: those of the test libraries). The score was chosen on Schep and on SNARE's libraries 09A-09F; Granja
-and BM0828 played no part in it.
+left out (SNARE: those of the test libraries). The score's three statistics and their equal weights were chosen on Schep
+and on SNARE's libraries 09A-09D -> 09E-09F.
+
+annatac's novelty needs the wide path and the profiles, not the network: with `--softmax-from FILE` no network is
+trained, and the softmax's figures are those of an earlier run with the same seed.
 
 AUROC of annatac's novelty, beside, from the same model or the same tokens: 1 - the best softmax; the mean distance to
 the 15 nearest reference cells in 30 LSI dimensions; the log-likelihood of the best type's profile an open island.
@@ -19,6 +22,7 @@ import argparse
 import json
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ from accuracy import RESULTS
 from annatac import datasets, keys
 from annatac.annotate.depth import DepthTrend
 from annatac.benchmark import sets
+from annatac.config import Recipe
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
 FULL = {
@@ -108,7 +113,7 @@ def rivals(reference: sp.csr_matrix, labels: np.ndarray, query: sp.csr_matrix) -
     }
 
 
-def measured(name: str, types: tuple[str, ...], adata: Any, seed: int) -> dict[str, Any]:
+def measured(name: str, types: tuple[str, ...], adata: Any, seed: int, recipe: Recipe) -> dict[str, Any]:
     """Return the figures of one fine-tuning without ``types``."""
     labels = adata.obs["cell_type"].astype(str).to_numpy()
     novel = np.isin(labels, types)
@@ -120,6 +125,7 @@ def measured(name: str, types: tuple[str, ...], adata: Any, seed: int) -> dict[s
             label_key="cell_type",
             batch_key="batch" if name == "snare" else None,
             output=Path(folder) / "model",
+            recipe=recipe,
             seed=seed,
         )
     annatac.tl.annotate(query, model)
@@ -154,8 +160,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder that keeps each run's figures, to go on from")
     parser.add_argument("--output", type=Path, default=RESULTS / "novelty.json")
+    parser.add_argument("--softmax-from", type=Path, help="results of an earlier run: no network is trained")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    recipe, earlier = Recipe.load("default"), {}
+    if options.softmax_from is not None:
+        # one step: the softmax is that of the earlier run, and novelty does not ask the network
+        recipe = replace(
+            recipe, finetune=replace(recipe.finetune, epochs=1), model=replace(recipe.model, depth=0)
+        )
+        content = json.loads(options.softmax_from.read_text())
+        assert content["seed"] == options.seed
+        earlier = {(row["set"], row["left out"]): row for row in content["rows"]}
     rows: list[dict[str, Any]] = []
     for name in options.sets:
         adata = cells_of(name)
@@ -167,7 +183,10 @@ def main() -> None:
                 test = split(name, adata, np.isin(adata.obs["cell_type"].astype(str), types))[1]
                 if np.isin(adata.obs["cell_type"].astype(str).to_numpy()[test], types).sum() < MIN_CELLS:
                     continue
-                row = {"set": name, "left out": what, **measured(name, types, adata, options.seed)}
+                row = {"set": name, "left out": what, **measured(name, types, adata, options.seed, recipe)}
+                if options.softmax_from is not None:
+                    old = earlier.get((name, what), {})
+                    row |= {column: old.get(column, float("nan")) for column in row if "softmax" in column}
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(json.dumps(row))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
+from scipy.stats import norm
 
 import annatac
 from annatac import tl
@@ -14,11 +17,16 @@ from annatac.annotate.annotator import Annotator
 from annatac.annotate.calibration import Calibration, fit_calibration, softmax
 from annatac.annotate.conformal import n_cells_needed, prediction_sets, thresholds
 from annatac.annotate.depth import DepthTrend, LogDepth
-from annatac.annotate.evidence import evidence_of, profiles_of
-from annatac.annotate.novelty import Rarity
+from annatac.annotate.evidence import evidence_of, evidence_without, profiles_of
+from annatac.annotate.fit import new_network
+from annatac.annotate.novelty import Rarity, Surprise
 from annatac.annotate.trust import NOT_CALIBRATED
+from annatac.config import Recipe
 from annatac.errors import ConfigError, ModelError
 from annatac.simulate import simulate_cells
+from annatac.train.crossfit import growth
+from annatac.train.finetune import FinetuneTask
+from annatac.train.positions import tf_idf
 
 # ---------------------------------------------------------------------------------- calibration
 
@@ -92,7 +100,9 @@ def test_sets_at_a_higher_rate_lie_in_those_at_a_lower_one():
     """Types of 2 to 120 held-out cells, some drawn to be hard, at rates that ask for 1 to 999 cells."""
     random = np.random.default_rng(6)
     labels = np.repeat(np.arange(7), [2, 9, 12, 18, 19, 45, 120])
-    p = np.concatenate([random.beta(3 + k % 3, 1 + k % 2, n) for k, n in enumerate([2, 9, 12, 18, 19, 45, 120])])
+    p = np.concatenate(
+        [random.beta(3 + k % 3, 1 + k % 2, n) for k, n in enumerate([2, 9, 12, 18, 19, 45, 120])]
+    )
     rates = [0.001, 0.01, 0.02, 0.05, 0.06, 0.1, 0.11, 0.2, 0.5, 0.9]
     least = np.stack([thresholds(p, labels, 7, rate).least for rate in rates])
     assert (np.diff(least, axis=0) >= 0).all()
@@ -140,8 +150,8 @@ def test_rarity_is_the_share_of_held_out_cells_and_never_ties_beyond_them():
     assert np.isfinite(Rarity(np.zeros(30))([0.0, 1.0])).all()
 
 
-def _by_loops(tokens, log_ratios):
-    best, mixed = [], []
+def _by_loops(tokens, log_ratios, log_background):
+    best, fit, mixed = [], [], []
     for row in tokens.toarray():
         logs = log_ratios[row > 0].astype(float)
         summed = logs.sum(0)
@@ -149,34 +159,75 @@ def _by_loops(tokens, log_ratios):
         pairs = [np.log((np.exp(logs[:, a]) + np.exp(logs[:, b])) / 2).sum() for b in range(4) if b != a]
         scale = np.sqrt(max(len(logs), 1))
         best.append(summed[a] / scale)
+        fit.append((summed[a] + log_background[row > 0].sum()) / max(len(logs), 1))
         mixed.append((max(pairs) - summed[a]) / scale)
-    return best, mixed
+    return np.array(best), np.array(fit), np.array(mixed)
 
 
 def test_evidence_against_plain_loops():
     random = np.random.default_rng(3)
     tokens = sp.csr_matrix((random.random((30, 50)) < 0.2).astype(np.uint8))
     tokens = sp.vstack([tokens[:7], sp.csr_matrix((1, 50), dtype=np.uint8), tokens[8:]]).tocsr()
-    log_ratios = profiles_of(tokens, np.arange(30) % 4, 4).log_ratios()
-    found = evidence_of(tokens, log_ratios)
-    best, mixed = _by_loops(tokens, log_ratios)
+    profiles = profiles_of(tokens, np.arange(30) % 4, 4)
+    tables = profiles.log_ratios(), profiles.log_background()
+    found = evidence_of(tokens, *tables)
+    best, fit, mixed = _by_loops(tokens, *tables)
     keep = np.arange(30) != 7
-    np.testing.assert_allclose(found.best[keep], np.array(best)[keep], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.mixed[keep], np.array(mixed)[keep], rtol=1e-4, atol=1e-4)
-    assert found.best[7] == found.mixed[7] == 0, "a cell without open islands"
+    np.testing.assert_allclose(found.best[keep], best[keep], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.fit[keep], fit[keep], rtol=1e-4)
+    np.testing.assert_allclose(found.mixed[keep], mixed[keep], rtol=1e-4, atol=1e-4)
+    assert found.best[7] == found.fit[7] == found.mixed[7] == 0, "a cell without open islands"
 
 
-def test_a_reference_cell_is_judged_without_itself():
-    """Leaving a cell out of its type's profile is to count its type without it."""
+def test_a_reference_cell_is_judged_as_if_it_were_a_query():
+    """Leaving a cell out of the profiles is to make them of the others."""
     random = np.random.default_rng(4)
     tokens = sp.csr_matrix((random.random((20, 30)) < 0.3).astype(np.uint8))
-    labels = np.arange(20) % 2
-    profiles = profiles_of(tokens, labels, 2)
-    without = profiles.log_ratios_without(tokens, labels)
-    counts = profiles.counts.copy()
-    counts[labels[5]] -= tokens[5].toarray()[0]
-    wanted = replace(profiles, counts=counts).log_ratios()[tokens[5].indices, labels[5]]
-    np.testing.assert_allclose(without[tokens.indptr[5] : tokens.indptr[6]], wanted, rtol=1e-5)
+    tokens = sp.vstack([tokens] * 3).tocsr()
+    labels = np.arange(60) % 3
+    profiles = profiles_of(tokens, labels, 3)
+    found = evidence_without(tokens, profiles, labels)
+    for cell in (0, 5, 41):
+        others = np.arange(60) != cell
+        apart = replace(profiles_of(tokens[others], labels[others], 3), weight=profiles.weight)
+        wanted = evidence_of(tokens[cell], apart.log_ratios(), apart.log_background())
+        for name in ("best", "fit", "mixed"):
+            assert getattr(found, name)[cell] == pytest.approx(getattr(wanted, name)[0], rel=1e-3, abs=1e-4)
+
+
+def test_statistics_are_joined_as_fisher_does():
+    """A high one counts by the logarithm of its tail; one far below the mean takes nothing away."""
+    random = np.random.default_rng(7)
+    n_open = np.exp(random.normal(6, 0.5, 4000))
+    usual = [random.normal(0, 1, 4000), random.normal(0, 1, 4000)]
+    found = Surprise.fit(usual, n_open)
+    total = found.total([np.array([0.0, 3.0, 3.0]), np.array([0.0, 0.0, -8.0])], np.full(3, 400))
+    wanted = [2 * -norm.logsf(0), -norm.logsf(3) - norm.logsf(0), -norm.logsf(3)]
+    np.testing.assert_allclose(total, wanted, rtol=0.05)
+    fresh = [random.normal(0, 1, 4000), random.normal(0, 1, 4000)]
+    assert (found(fresh, n_open) > 0.95).mean() == pytest.approx(0.05, abs=0.015)
+
+
+def test_growth_makes_up_for_cells_that_the_held_out_scores_lack():
+    """Of more cells decision values are further apart; what is missing to the whole is a part of what was gained."""
+    cells = simulate_cells(400, cell_types=4, n_islands=300, open_islands=60, seed=3)
+    labels = pd.Categorical(cells.obs["cell_type"]).codes.astype(np.int64)
+    tokens = (sp.csr_matrix(cells.X) > 0).astype(np.uint8)
+    recipe = Recipe.load("debug")
+    recipe = replace(recipe, finetune=replace(recipe.finetune, wide_folds=4))
+    network = new_network(tokens, 4, recipe, None, 0)
+    task = FinetuneTask(
+        network, tokens, labels, recipe.finetune,
+        training=np.arange(400), held_out=np.arange(0), seed=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    assert task.tables is not None
+    rows = task.training
+    best = task.scores(rows).wide[0].max(1)
+    whole = (tf_idf(tokens, task.tables.idf.numpy()) @ task.tables.linear[-tokens.shape[1] :].numpy()).max(1)
+    found = growth(task, rows, best)
+    assert 0 < found < (whole + 1 - best).mean()
+    half = growth(task, rows, best - 0.1)
+    assert found - half == pytest.approx(0.1 * np.log(4 / 3) / np.log(1.5), rel=1e-3)
 
 
 def test_cells_of_no_known_type_are_newer_and_two_cells_at_once_are_seen(tmp_path):

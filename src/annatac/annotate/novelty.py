@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_ndtr
 
 from annatac.annotate.depth import DepthTrend, Floats
 
@@ -45,7 +46,10 @@ class Rarity:
 
 @dataclass(frozen=True)
 class Surprise:
-    """A score of one or more statistics of a cell, each less what its depth alone gives, added up.
+    """A score of one or more statistics of a cell, each less what its depth alone gives, joined as Fisher does.
+
+    Of each standardised statistic the logarithm of its upper tail's probability (normal) counts: an unusually
+    high one adds much, one that is unusually low takes nothing away from the others.
 
     Attributes
     ----------
@@ -66,9 +70,9 @@ class Surprise:
         return cls(trends, Rarity(np.sort(unranked.total(statistics, n_open))))
 
     def total(self, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike) -> Floats:
-        """Return the sum of the standardised statistics, float64 (n,)."""
+        """Return the sum of -log(tail probability) over the standardised statistics, float64 (n,)."""
         each = [trend.standardised(one, n_open) for trend, one in zip(self.trends, statistics, strict=True)]
-        return np.asarray(np.sum(each, axis=0))
+        return np.asarray(-np.sum([log_ndtr(-z) for z in each], axis=0))
 
     def __call__(
         self, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike

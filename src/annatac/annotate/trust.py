@@ -13,15 +13,13 @@ from torch import Tensor
 
 from annatac.annotate.calibration import METHOD, Calibration, fit_calibration
 from annatac.annotate.conformal import Thresholds, thresholds
-from annatac.annotate.evidence import Evidence, Floats, evidence_of, profiles_of
+from annatac.annotate.evidence import Evidence, Floats, Profiles, evidence_of, evidence_without, profiles_of
 from annatac.annotate.novelty import Surprise
 from annatac.model.artifact import RATIOS
 from annatac.model.packing import rounded, table_bits
 
 if TYPE_CHECKING:  # at run time it would bring scikit-learn into every annotation
-    from annatac.train.crossfit import (
-        HeldOut,
-    )  # at run time it would bring scikit-learn into every annotation
+    from annatac.train.crossfit import HeldOut
 
 MIN_CELLS = 20  # held-out cells under which nothing is fitted
 NOT_CALIBRATED = {"method": "none"}
@@ -38,12 +36,12 @@ class Trust:
     set_probabilities, set_labels
         (m,): calibrated probability that held-out cells get for their true type, and this type.
     novelty
-        Of two statistics: best decision value of the linear half (or best logit) and best likelihood ratio, each
-        with its sign turned.
+        Of three statistics, each with its sign turned: best decision value of the linear half (or best logit),
+        best likelihood ratio, and the likelihood of that type.
     doublets
         Of one: what a mixture of two types adds.
-    log_ratios
-        float32 (L, C), see :class:`annatac.annotate.evidence.Profiles`.
+    log_ratios, log_background
+        float32 (L, C) and (L,), see :class:`annatac.annotate.evidence.Profiles`.
     """
 
     calibration: Calibration
@@ -52,6 +50,7 @@ class Trust:
     novelty: Surprise
     doublets: Surprise
     log_ratios: Floats
+    log_background: Floats
 
     def probabilities(self, logits: Floats, n_open: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return calibrated probabilities, float32 (n, C)."""
@@ -73,7 +72,7 @@ class Trust:
         n_open
             (n,), known open islands.
         """
-        evidence = evidence_of(tokens, self.log_ratios)
+        evidence = evidence_of(tokens, self.log_ratios, self.log_background)
         novelty = self.novelty(_novelty_statistics(decision, evidence), n_open)
         return novelty, self.doublets([evidence.mixed], n_open)
 
@@ -101,22 +100,24 @@ class Trust:
             "set_labels": torch.from_numpy(self.set_labels),
             "novelty_scores": torch.from_numpy(self.novelty.rarity.scores),
             "doublet_scores": torch.from_numpy(self.doublets.rarity.scores),
-            RATIOS: torch.from_numpy(self.log_ratios),
+            RATIOS: torch.from_numpy(np.column_stack([self.log_ratios, self.log_background])),
         }
 
     @classmethod
     def of(cls, content: dict[str, Any], tensors: dict[str, Tensor]) -> Trust | None:
-        """Return what :meth:`to_dict` and :meth:`tensors` wrote; None of a model that was not calibrated."""
-        if content.get("method") != METHOD:
+        """Return what :meth:`to_dict` and :meth:`tensors` wrote; None of a model that was not calibrated so."""
+        if content.get("method") != METHOD or tensors[RATIOS].shape[1] != len(content["held_out_per_type"]) + 1:
             return None
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        table = arrays[RATIOS].astype(np.float32)
         return cls(
             calibration=Calibration.from_dict(content["probabilities"]),
             set_probabilities=arrays["set_probabilities"],
             set_labels=arrays["set_labels"],
             novelty=Surprise.from_dict(content["novelty"], arrays["novelty_scores"]),
             doublets=Surprise.from_dict(content["doublets"], arrays["doublet_scores"]),
-            log_ratios=arrays[RATIOS].astype(np.float32),
+            log_ratios=np.ascontiguousarray(table[:, :-1]),
+            log_background=table[:, -1].copy(),
         )
 
 
@@ -145,18 +146,19 @@ def fit_trust(
     own, n_open = labels[rows], np.diff(tokens.indptr)[rows]
     calibration = fit_calibration(held_out.logits, own, n_open)
     probabilities = calibration.probabilities(held_out.logits, n_open)
-    log_ratios = profiles_of(tokens, labels, n_types).log_ratios()
-    evidence = _held_out_evidence(tokens, labels, n_types, rows, groups)
-    decision = best_decision(held_out.logits, held_out.wide)
+    profiles = profiles_of(tokens, labels, n_types)
+    evidence = _held_out_evidence(tokens, labels, profiles, rows, groups)
+    decision = best_decision(held_out.logits, held_out.wide) + held_out.growth
+    tables = torch.from_numpy(np.column_stack([profiles.log_ratios(), profiles.log_background()]))
+    table = rounded(tables, table_bits(len(tables))).numpy()  # as it is stored
     return Trust(
         calibration=calibration,
         set_probabilities=probabilities[np.arange(len(rows)), own],
         set_labels=own,
         novelty=Surprise.fit(_novelty_statistics(decision, evidence), n_open),
         doublets=Surprise.fit([evidence.mixed], n_open),
-        log_ratios=rounded(
-            torch.from_numpy(log_ratios), table_bits(len(log_ratios))
-        ).numpy(),  # as it is stored
+        log_ratios=np.ascontiguousarray(table[:, :-1]),
+        log_background=table[:, -1].copy(),
     )
 
 
@@ -166,26 +168,23 @@ def best_decision(logits: Floats, wide: Floats | None) -> Floats:
 
 
 def _novelty_statistics(decision: Floats, evidence: Evidence) -> list[npt.NDArray[np.floating]]:
-    return [-decision, -evidence.best]
+    return [-decision, -evidence.best, -evidence.fit]
 
 
 def _held_out_evidence(
     tokens: sp.csr_matrix,
     labels: npt.NDArray[np.int64],
-    n_types: int,
+    profiles: Profiles,
     rows: npt.NDArray[np.int64],
     groups: npt.NDArray[np.generic] | None,
 ) -> Evidence:
     """Return the evidence of reference cells under profiles without the cell, or without its whole group."""
     if groups is None or len(np.unique(groups)) < 2:
-        cells = tokens[rows]
-        profiles = profiles_of(tokens, labels, n_types)
-        without = profiles.log_ratios_without(cells, labels[rows])
-        return evidence_of(cells, profiles.log_ratios(), own=labels[rows], own_log_ratios=without)
-    best, mixed = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+        return evidence_without(tokens[rows], profiles, labels[rows])
+    found = np.zeros((3, len(rows)), np.float32)
     for group in np.unique(groups[rows]):
         others, inside = np.flatnonzero(groups != group), groups[rows] == group
-        log_ratios = profiles_of(tokens[others], labels[others], n_types).log_ratios()
-        found = evidence_of(tokens[rows[inside]], log_ratios)
-        best[inside], mixed[inside] = found.best, found.mixed
-    return Evidence(best, mixed)
+        of_others = profiles_of(tokens[others], labels[others], len(profiles.counts))
+        one = evidence_of(tokens[rows[inside]], of_others.log_ratios(), of_others.log_background())
+        found[:, inside] = one.best, one.fit, one.mixed
+    return Evidence(*found)

@@ -79,8 +79,8 @@ def _novelty_rule(parameters: dict[str, Any]) -> str:
         return f"Cells whose highest class probability was below {parameters['novelty_threshold']:g}"
     if "novelty_rate" in parameters:
         return (
-            "Cells for whose best type less evidence was found (decision value and likelihood ratio, adjusted for "
-            f"depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells"
+            "Cells for whose best type less evidence was found (decision value, likelihood ratio and likelihood, "
+            f"adjusted for depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells"
         )
     return ""
 

@@ -118,7 +118,7 @@ def fit_wide(
         tables, places = [], []
         for k in [*range(fold.max() + 1), -1]:
             rows = np.flatnonzero(fold != k)
-            linear, bias = _fit_linear(weighted[rows], labels[rows], n_types, c, seed)
+            linear, bias = fit_linear(weighted[rows], labels[rows], n_types, c, seed)
             counts = _counts(binary[rows], labels[rows], n_types)
             if vectors is not None:
                 places.append(fit_place(weighted[rows], labels[rows], vectors, n_types))
@@ -195,9 +195,10 @@ def _folds(
     return fold
 
 
-def _fit_linear(
+def fit_linear(
     weighted: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int, c: float, seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return weights (L, C) and intercepts (C,) of class-balanced logistic regression on TF-IDF (n, L)."""
     import warnings
 
     coefficients = np.zeros((n_types, weighted.shape[1]), dtype=np.float32)
