@@ -21,22 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedKFold
 
-import annatac
-from annatac import keys
-from annatac.benchmark import sets
-from annatac.benchmark.methods.annatac_recipes import Ours
+from accuracy import RESULTS
+from annatac.annotate.calibration import softmax
 from annatac.benchmark.metrics import calibration_error
-
-RESULTS = Path(__file__).parent / "results"
-NAMES = {
-    "snare": "chen2019_snare_adcortex",
-    "bm0828": "buenrostro2018_bm0828",
-    "schep": "schep2017_lines",
-    "granja": "granja2019_bmmc_d6t1",
-}
-RATES = (0.05, 0.10)
+from unseen import NAMES, RATES, unseen
 
 
 def error(confidence: np.ndarray, hit: np.ndarray) -> float:
@@ -50,45 +39,15 @@ def excess(confidence: np.ndarray, hit: np.ndarray, random: np.random.Generator,
     return error(confidence, hit) - float(np.mean(drawn))
 
 
-def folds(name: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return rows to train on and to judge."""
-    cells = sets.load(NAMES[name])
-    if name == "snare":
-        is_test = cells.obs["batch"].isin(["09G", "09H"]).to_numpy()
-        return [(np.flatnonzero(~is_test), np.flatnonzero(is_test))]
-    labels = cells.obs["cell_type"].astype(str).to_numpy()
-    return list(StratifiedKFold(3, shuffle=True, random_state=seed).split(labels, labels))
-
-
-def judge(name: str, seed: int) -> dict[str, object]:
+def judge(name: str, seed: int, n_folds: int | None, cache: Path | None) -> dict[str, object]:
     """Return the figures of one set."""
-    cells = sets.load(NAMES[name])
-    truth = cells.obs["cell_type"].astype(str).to_numpy()
-    raw, calibrated, hit = [], [], []
-    covered: dict[float, list[np.ndarray]] = {rate: [] for rate in RATES}
-    size: dict[float, list[np.ndarray]] = {rate: [] for rate in RATES}
-    for train, test in folds(name, seed):
-        method = Ours("default")
-        method.fit(cells[train].copy(), "cell_type", "batch" if name == "snare" else None, seed)
-        model = method.model
-        names = np.array(model.classes)
-        at = {kind: i for i, kind in enumerate(model.classes)}
-        column = np.array([at.get(kind, -1) for kind in truth[test]])
-        tokens, _ = model.tokens(cells[test])
-        raw.append(model.predict(tokens).probabilities.max(1))
-        for rate in RATES:
-            named = annatac.tl.annotate(cells[test].copy(), model, error_rate=rate, copy=True)
-            chosen = named.obsm[keys.PREDICTION_SET]
-            covered[rate].append((column >= 0) & chosen[np.arange(len(test)), np.maximum(column, 0)])
-            size[rate].append(chosen.sum(1))
-        probabilities = named.obsm[keys.PROBABILITIES]
-        calibrated.append(probabilities.max(1))
-        hit.append(names[probabilities.argmax(1)] == truth[test])
-    hits = np.concatenate(hit).astype(float)
+    kept = unseen(name, seed, n_folds, cache)
+    labels, probabilities = kept["labels"], kept["probabilities"]
+    hits = (probabilities.argmax(1) == labels).astype(float)
     found: dict[str, object] = {"set": name, "cells": len(hits), "accuracy": hits.mean()}
     random = np.random.default_rng(seed)
-    for kind, parts in (("raw", raw), ("calibrated", calibrated)):
-        confidence = np.concatenate(parts).astype(float)
+    for kind, p in (("raw", softmax(kept["annatac"])), ("calibrated", probabilities)):
+        confidence = p.max(1).astype(float)
         found[f"{kind}_error"] = error(confidence, hits)
         found[f"{kind}_excess"] = excess(confidence, hits, random)
         draws = []
@@ -97,8 +56,12 @@ def judge(name: str, seed: int) -> dict[str, object]:
             draws.append(excess(confidence[rows], hits[rows], random, n=3))
         found[f"{kind}_interval"] = np.quantile(draws, [0.025, 0.975]).round(4).tolist()
     for rate in RATES:
-        found[f"coverage_{rate:.2f}"] = float(np.concatenate(covered[rate]).mean())
-        found[f"size_{rate:.2f}"] = float(np.concatenate(size[rate]).mean())
+        inside = kept[f"shipped {rate}"]
+        covered = (labels >= 0) & inside[np.arange(len(labels)), np.maximum(labels, 0)]
+        found |= {
+            f"coverage_{rate:.2f}": float(covered.mean()),
+            f"size_{rate:.2f}": float(inside.sum(1).mean()),
+        }
     return found
 
 
@@ -106,12 +69,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=list(NAMES), choices=list(NAMES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", type=int, help="the first so many of the folds only")
+    parser.add_argument(
+        "--cache", type=Path, help="folder that keeps what the models say (perf/coverage.py too)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "calibration.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = []
     for name in options.sets:
-        rows.append(judge(name, options.seed))
+        rows.append(judge(name, options.seed, options.folds, options.cache))
         print(pd.DataFrame(rows).round(4).T.to_string(), flush=True)
         options.output.write_text(json.dumps({"seed": options.seed, "rows": rows}, indent=1) + "\n")
 

@@ -2,10 +2,11 @@
 
     python perf/coverage.py --sets schep snare bm0828 granja [--cache FOLDER]
 
-One model a set is trained on half of the cells (stratified by type; SNARE: libraries 09A-09F). The other cells
-(SNARE: 09G and 09H) are parted at random 20 times: one half calibrates, probabilities and thresholds, the other is
-judged. Logistic regression on TF-IDF of all peaks (C = 1 and 10), trained on the same cells, goes through the same
-functions. Figures are means over the 20 draws:
+Every cell is named by a model that has not seen it: SNARE's libraries 09G and 09H by one of 09A-09F, the cells of the
+other sets by those of three stratified folds, pooled (`--folds 1`: those of the first fold alone). These cells are
+parted at random 20 times: one half calibrates, probabilities and thresholds, the other is judged. Logistic regression
+on TF-IDF of all peaks (C = 1 and 10), trained on the same cells, goes through the same functions. Figures are means
+over the 20 draws:
 
 coverage   share of judged cells whose type is in their set, and the mean size of the sets
 lac, aps, raps   what a type must have enough of (`--scores`): its probability; 1 less the probability of it and all
@@ -21,75 +22,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from scipy.stats import beta
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 
-import annatac
 from accuracy import RESULTS
 from annatac.annotate.calibration import fit_calibration
 from annatac.annotate.conformal import prediction_sets, thresholds
-from annatac.benchmark import sets
-from annatac.train.positions import inverse_document_frequency, tf_idf
-from calibration import NAMES, RATES
+from unseen import NAMES, RATES, unseen
 
 N_DRAWS = 20
 SCORES = ("lac", "aps", "raps")
-
-
-def parts(name: str, cells: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that the model learns from and those it never sees."""
-    if name == "snare":
-        unseen = cells.obs["batch"].isin(["09G", "09H"]).to_numpy()
-        return np.flatnonzero(~unseen), np.flatnonzero(unseen)
-    labels = cells.obs["cell_type"].astype(str).to_numpy()
-    train, unseen = train_test_split(
-        np.arange(len(labels)), test_size=0.5, random_state=seed, stratify=labels
-    )
-    return np.sort(train), np.sort(unseen)
-
-
-def outputs(name: str, seed: int) -> dict[str, np.ndarray]:
-    """Return what the unseen cells get: logits of both kinds of model, depth, type, and the shipped sets."""
-    cells = sets.load(NAMES[name])
-    train, unseen = parts(name, cells, seed)
-    truth = cells.obs["cell_type"].astype(str).to_numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        model = annatac.finetune(
-            cells[train].copy(),
-            label_key="cell_type",
-            batch_key="batch" if name == "snare" else None,
-            output=Path(folder) / "model",
-            seed=seed,
-        )
-    at = {kind: i for i, kind in enumerate(model.classes)}
-    known = np.array([kind in at for kind in truth[unseen]])
-    unseen = unseen[known]
-    predicted = model.predict(model.tokens(cells[unseen])[0])
-    assert model.trust is not None
-    probabilities = model.trust.probabilities(predicted.logits, predicted.n_open)
-    found = {
-        "annatac": predicted.logits,
-        "n_open": predicted.n_open,
-        "labels": np.array([at[kind] for kind in truth[unseen]]),
-        "classes": np.array(model.classes),
-        **{f"shipped {rate}": prediction_sets(probabilities, model.trust.thresholds(rate)) for rate in RATES},
-    }
-    x = sp.csr_matrix(cells.X)
-    idf = inverse_document_frequency(x[train])
-    for c in (1, 10):
-        linear = LogisticRegression(C=c, max_iter=300).fit(tf_idf(x[train], idf), truth[train])
-        assert list(linear.classes_) == model.classes
-        found[f"logistic regression (C={c})"] = linear.decision_function(tf_idf(x[unseen], idf))
-    return found
 
 
 def conformity(p: np.ndarray, score: str, random: np.random.Generator) -> np.ndarray:
@@ -107,7 +54,8 @@ def conformity(p: np.ndarray, score: str, random: np.random.Generator) -> np.nda
 
 def drawn(kept: dict[str, np.ndarray], method: str, scores: list[str], seed: int) -> list[dict[str, Any]]:
     """Return a row a draw, score and error rate: coverage, size of the sets, and hits by type."""
-    logits, labels, n_open = kept[method].astype(float), kept["labels"], kept["n_open"]
+    known = kept["labels"] >= 0
+    logits, labels, n_open = kept[method][known].astype(float), kept["labels"][known], kept["n_open"][known]
     n_types, rows = logits.shape[1], []
     for draw in range(N_DRAWS):
         random = np.random.default_rng([seed, draw])
@@ -142,7 +90,7 @@ def by_type(
     """Return each type's coverage over the draws, with the binomial interval of one look at its unseen cells."""
     mine = [row for row in rows if (row["method"], row["score"], row["rate"]) == ("annatac", score, rate)]
     hits, cells = (np.sum([row[name] for row in mine], axis=0) for name in ("hits", "cells"))
-    n_unseen = np.bincount(kept["labels"], minlength=len(kept["classes"]))
+    n_unseen = np.bincount(kept["labels"][kept["labels"] >= 0], minlength=len(kept["classes"]))
     found = []
     for kind, hit, cell, n in zip(kept["classes"], hits, cells, n_unseen, strict=True):
         if not cell:
@@ -168,20 +116,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(NAMES), choices=list(NAMES))
     parser.add_argument("--scores", nargs="+", default=list(SCORES), choices=SCORES)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", type=int)
     parser.add_argument("--cache", type=Path, help="folder that keeps what the models say, to go on from")
     parser.add_argument("--output", type=Path, default=RESULTS / "coverage.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     shown, types = [], []
     for name in options.sets:
-        path = None if options.cache is None else options.cache / f"{name}_{options.seed}.npz"
-        if path is not None and path.is_file():
-            kept = dict(np.load(path))
-        else:
-            kept = outputs(name, options.seed)
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                np.savez(path, **kept)
+        kept = unseen(name, options.seed, options.folds, options.cache)
         methods = ["annatac", *(one for one in kept if one.startswith("logistic"))]
         rows = [row for method in methods for row in drawn(kept, method, options.scores, options.seed)]
         table = pd.DataFrame(rows).drop(columns=["hits", "cells"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from annatac.annotate.card import model_card
 from annatac.annotate.hierarchy import CELL_ONTOLOGY, hierarchy_of
 from annatac.annotate.lifting import Lifting
 from annatac.annotate.reference import reference_tensors
-from annatac.annotate.trust import NOT_CALIBRATED, fit_trust
+from annatac.annotate.trust import NOT_CALIBRATED, Trust, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
 from annatac.errors import ConfigError, no_column
@@ -36,7 +38,7 @@ from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.crossfit import cross_fitted
 from annatac.train.device import choose_device
-from annatac.train.distributed import is_first, together, wait
+from annatac.train.distributed import from_first, is_first, together, wait
 from annatac.train.finetune import FinetuneTask
 from annatac.train.from_base import base_vectors, check_assembly, resolve_place, with_encoder_of
 from annatac.train.loop import run
@@ -180,12 +182,14 @@ def finetune(
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()
-    trust = None
+    calibration, of_held_out = dict(NOT_CALIBRATED), {}
     if calibrate:
         unseen = cross_fitted(
             task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress
         )
-        trust = fit_trust(unseen, tokens, codes, len(labels.classes), groups)
+        calibration, of_held_out = _from_first(
+            lambda: fit_trust(unseen, tokens, codes, len(labels.classes), groups)
+        )
     network.encoder_dtype = torch.float32
 
     counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
@@ -198,8 +202,8 @@ def finetune(
         class_ids=[] if tree is None else tree.class_ids,
         hierarchy={} if tree is None else tree.to_dict(),
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
-        calibration=NOT_CALIBRATED if trust is None else trust.to_dict(),
-        held_out={} if trust is None else trust.tensors(),
+        calibration=calibration,
+        held_out=of_held_out,
         metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
         training={
             "n_cells": len(codes),
@@ -220,6 +224,19 @@ def finetune(
         shutil.rmtree(folder, ignore_errors=True)
     wait()  # whoever reads the model now finds it
     return annotator
+
+
+def _from_first(fit: Callable[[], Trust | None]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return what ``calibration.json`` and ``calibration.safetensors`` hold; of several processes one fits."""
+
+    def fitted() -> dict[str, torch.Tensor]:
+        trust = fit()
+        content = json.dumps(NOT_CALIBRATED if trust is None else trust.to_dict()).encode()
+        as_tensor = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        return {"content": as_tensor} | ({} if trust is None else trust.tensors())
+
+    tensors = from_first(fitted)
+    return json.loads(tensors.pop("content").numpy().tobytes()), tensors
 
 
 def _lift(base: Artifact | None, chain: str | Path | None, genome: Any) -> Lift | None:

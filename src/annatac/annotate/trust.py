@@ -39,7 +39,7 @@ class Trust:
         Of three statistics, each with its sign turned: best decision value of the linear half (or best logit),
         best likelihood ratio, and the likelihood of that type.
     doublets
-        Of one: what a mixture of two types adds.
+        Of two: what a mixture of two types adds, and the likelihood of the best one with its sign turned.
     log_ratios, log_background
         float32 (L, C) and (L,), see :class:`annatac.annotate.evidence.Profiles`.
     """
@@ -74,7 +74,7 @@ class Trust:
         """
         evidence = evidence_of(tokens, self.log_ratios, self.log_background)
         novelty = self.novelty(_novelty_statistics(decision, evidence), n_open)
-        return novelty, self.doublets([evidence.mixed], n_open)
+        return novelty, self.doublets(_doublet_statistics(evidence), n_open)
 
     def thresholds(self, error_rate: float) -> Thresholds:
         """Return the thresholds of prediction sets (see :func:`annatac.annotate.conformal.thresholds`)."""
@@ -156,7 +156,7 @@ def fit_trust(
         set_probabilities=probabilities[np.arange(len(rows)), own],
         set_labels=own,
         novelty=Surprise.fit(_novelty_statistics(decision, evidence), n_open),
-        doublets=Surprise.fit([evidence.mixed], n_open),
+        doublets=Surprise.fit(_doublet_statistics(evidence), n_open),
         log_ratios=np.ascontiguousarray(table[:, :-1]),
         log_background=table[:, -1].copy(),
     )
@@ -169,6 +169,10 @@ def best_decision(logits: Floats, wide: Floats | None) -> Floats:
 
 def _novelty_statistics(decision: Floats, evidence: Evidence) -> list[npt.NDArray[np.floating]]:
     return [-decision, -evidence.best, -evidence.fit]
+
+
+def _doublet_statistics(evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+    return [evidence.mixed, -evidence.fit]
 
 
 def _held_out_evidence(
