@@ -182,7 +182,8 @@ def finetune(
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()
-    calibration, of_held_out = dict(NOT_CALIBRATED), {}
+    calibration: dict[str, Any] = dict(NOT_CALIBRATED)
+    of_held_out: dict[str, torch.Tensor] = {}
     if calibrate:
         unseen = cross_fitted(
             task, start, n_epochs=trained.best_epoch + 1, folder=folder, resume=resume, progress=progress

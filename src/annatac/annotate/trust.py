@@ -106,10 +106,12 @@ class Trust:
     @classmethod
     def of(cls, content: dict[str, Any], tensors: dict[str, Tensor]) -> Trust | None:
         """Return what :meth:`to_dict` and :meth:`tensors` wrote; None of a model that was not calibrated so."""
-        if content.get("method") != METHOD or tensors[RATIOS].shape[1] != len(content["held_out_per_type"]) + 1:
+        if content.get("method") != METHOD:
             return None
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         table = arrays[RATIOS].astype(np.float32)
+        if table.shape[1] != len(content["held_out_per_type"]) + 1:  # an older annatac kept no background
+            return None
         return cls(
             calibration=Calibration.from_dict(content["probabilities"]),
             set_probabilities=arrays["set_probabilities"],
