@@ -73,7 +73,7 @@ def test_rows_of_islands_are_stored_in_8_bits(model_folder):
         "encoder.table.vectors.codes": (n_islands, n_dimensions),
         "wide.linear.codes": (n_islands, n_types),
         "wide.profile.codes": (n_islands, n_types),
-        "log_ratios.codes": (n_islands, n_types),
+        "log_ratios.codes": (n_islands, n_types + 1),  # the last: what the ratios are held against
         "profiles.codes": (n_islands, n_types),
         "wide.idf": (n_islands,),
     }
