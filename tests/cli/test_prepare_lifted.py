@@ -111,7 +111,7 @@ def test_what_is_refused(run, hg19, query, chain, outputs, tmp_path):
         "is on hg19, and no way leads from there to hg38. Give a UCSC chain file", hg19, "--lift-to", "hg38"
     )
     refused("name the one to lift to with --lift-to", hg19, "--chain", chain)
-    refused("leads from hg19 to hg38", hg19, "--lift-to", "mm10", "--chain", chain)
+    refused("are human (hg19), the islands mouse (mm10)", hg19, "--lift-to", "mm10", "--chain", chain)
     peak_islands(ad.read_h5ad(hg19)).write_h5ad(tmp_path / "binned.h5ad")
     refused("Lifting islands is lossy", tmp_path / "binned.h5ad", "--lift-to", "hg38", "--chain", chain)
     del query.uns[keys.GENOME]

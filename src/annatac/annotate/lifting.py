@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from annatac import datasets
-from annatac.genome.assemblies import genome_label, is_known
+from annatac.errors import AssemblyError
+from annatac.genome.assemblies import genome_label, is_known, species
 from annatac.genome.liftover import Liftover
 from annatac.pp.lift import Lift
 from annatac.pp.places import liftover_by
@@ -42,7 +43,7 @@ class Lifting:
         Raises
         ------
         MissingFileError, DamagedFileError, InputError, AssemblyError
-            The chain file cannot be read, or is between other assemblies.
+            The chain file cannot be read, or is between other assemblies; query and model are of different species.
         """
         source = None if genome is None else genome_label(genome)
         if self.chain is None and source is not None and source in self.places and source != universe.genome:
@@ -50,12 +51,23 @@ class Lifting:
         return self.between(genome, universe.genome)
 
     def between(self, genome: str | None, target: str | None) -> Lift | None:
-        """Return the lift of cells on ``genome`` to the assembly ``target``, as :meth:`to` does to that of a model."""
+        """Return the lift of cells on ``genome`` to the assembly ``target``, as :meth:`to` does to that of a model.
+
+        Raises
+        ------
+        AssemblyError
+            The two are of different species.
+        """
         if genome is None or target is None:
             return None
         source, target = genome_label(genome), genome_label(target)
         if source == target or not (is_known(source) and is_known(target)):
             return None
+        if species(source) != species(target):
+            raise AssemblyError(
+                f"The cells are {species(source)} ({source}), the islands {species(target)} ({target}). Regulatory "
+                f"elements of one species do not name the cells of another: take a model, or islands, of {source}."
+            )
         chain = self.chain if self.chain is not None else datasets.chain_between(source, target)
         if chain is None:
             return None

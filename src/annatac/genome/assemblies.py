@@ -14,6 +14,8 @@ from annatac.genome.intervals import open_text
 # Lengths ship for these (UCSC chrom.sizes; nuclear chromosomes and chrM).
 KNOWN: tuple[str, ...] = ("hg19", "hg38", "mm9", "mm10", "mm39", "rn6", "rn7")
 
+_SPECIES = {"hg": "human", "mm": "mouse", "rn": "rat"}
+
 _SPELLINGS = {
     "hg19": r"hg19|grch37|hs37d5|b37|hg37",
     "hg38": r"hg38|grch38",
@@ -60,6 +62,11 @@ def canonical(name: str) -> str:
 def is_known(name: str | None) -> bool:
     """Return whether :func:`canonical` finds one assembly with shipped lengths behind ``name``."""
     return name is not None and not Path(name).is_file() and len(_recognised(name)) == 1
+
+
+def species(name: str) -> str | None:
+    """Return human, mouse or rat of a known assembly, None of any other."""
+    return _SPECIES[canonical(name)[:2]] if is_known(name) else None
 
 
 def genome_label(name: str) -> str:
