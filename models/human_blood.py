@@ -25,7 +25,7 @@ from annatac.annotate.calibration import Calibration
 from annatac.annotate.depth import LogDepth
 from annatac.annotate.evidence import evidence_of
 from annatac.annotate.novelty import Surprise
-from annatac.annotate.trust import Trust
+from annatac.annotate.trust import Trust, doublet_statistics, novelty_statistics
 from annatac.cli.allocator import keep_memory
 from annatac.config import Recipe
 from annatac.simulate import CellStatistics, Profiles
@@ -117,14 +117,16 @@ def trusted(model: Annotator) -> Annotator:
     )
     probabilities = calibration.probabilities(found.logits, found.n_open)
     assert model.trust is not None
-    evidence = evidence_of(tokens, model.trust.log_ratios)
+    tables = model.trust.log_ratios, model.trust.log_background
+    evidence = evidence_of(tokens, *tables)
     trust = Trust(
         calibration=calibration,
         set_probabilities=probabilities[np.arange(len(labels)), labels],
         set_labels=labels,
-        novelty=Surprise.fit([-found.decision, -evidence.best], found.n_open),
-        doublets=Surprise.fit([evidence.mixed], found.n_open),
-        log_ratios=model.trust.log_ratios,
+        novelty=Surprise.fit(novelty_statistics(found.decision, evidence), found.n_open),
+        doublets=Surprise.fit(doublet_statistics(evidence), found.n_open),
+        log_ratios=tables[0],
+        log_background=tables[1],
     )
     artifact = replace(model.artifact, calibration=trust.to_dict(), held_out=trust.tensors())
     return Annotator(artifact)

@@ -73,8 +73,8 @@ class Trust:
             (n,), known open islands.
         """
         evidence = evidence_of(tokens, self.log_ratios, self.log_background)
-        novelty = self.novelty(_novelty_statistics(decision, evidence), n_open)
-        return novelty, self.doublets(_doublet_statistics(evidence), n_open)
+        novelty = self.novelty(novelty_statistics(decision, evidence), n_open)
+        return novelty, self.doublets(doublet_statistics(evidence), n_open)
 
     def thresholds(self, error_rate: float) -> Thresholds:
         """Return the thresholds of prediction sets (see :func:`annatac.annotate.conformal.thresholds`)."""
@@ -157,8 +157,8 @@ def fit_trust(
         calibration=calibration,
         set_probabilities=probabilities[np.arange(len(rows)), own],
         set_labels=own,
-        novelty=Surprise.fit(_novelty_statistics(decision, evidence), n_open),
-        doublets=Surprise.fit(_doublet_statistics(evidence), n_open),
+        novelty=Surprise.fit(novelty_statistics(decision, evidence), n_open),
+        doublets=Surprise.fit(doublet_statistics(evidence), n_open),
         log_ratios=np.ascontiguousarray(table[:, :-1]),
         log_background=table[:, -1].copy(),
     )
@@ -169,11 +169,13 @@ def best_decision(logits: Floats, wide: Floats | None) -> Floats:
     return (logits if wide is None else wide[0]).max(1)
 
 
-def _novelty_statistics(decision: Floats, evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+def novelty_statistics(decision: Floats, evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+    """Return what novelty joins, the higher the newer: (n,) each, see :class:`Trust`."""
     return [-decision, -evidence.best, -evidence.fit]
 
 
-def _doublet_statistics(evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+def doublet_statistics(evidence: Evidence) -> list[npt.NDArray[np.floating]]:
+    """Return what the doublet score joins, the higher the likelier: (n,) each, see :class:`Trust`."""
     return [evidence.mixed, -evidence.fit]
 
 
