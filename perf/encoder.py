@@ -1,11 +1,15 @@
 """The encoder against the published network written plainly: seconds a cell, forward and training.
 
     python perf/encoder.py --islands 16656 --universe 250000 --open 1500
+    python perf/encoder.py --compile --threads 1
 
 The comparator is annATAC's encoder and head as published: dense (every island is a token), a loop over
 heads, separate Q, K and V from all islands, float32. Beside it, on the same machine in the same run: the
 recipe `paper` as this package computes it (dense, same outputs), the same network on open islands only,
 and the recipe `default` in a universe of 250,000. Cells are drawn at random: speed, not accuracy.
+
+With --compile, instead: the recipe `default` as it is, through torch.compile (shapes left open, since batches differ in
+theirs), and in bfloat16, each step's time and the seconds before the first; written to encoder_compile.json.
 """
 
 from __future__ import annotations
@@ -161,6 +165,35 @@ def time_both(
     return {"predict_s": predict, "train_s": seconds(step, repeats) / n_cells}
 
 
+def compiled_and_mixed(options: argparse.Namespace) -> None:
+    """Print and write the times of the default recipe as it is, compiled, and in bfloat16."""
+    cells = random_cells(64, options.universe, options.open)
+    other = random_cells(
+        64, options.universe, options.open // 2
+    )  # a second shape, so that none is specialised on
+    rows: dict[str, dict[str, float]] = {}
+    for name in ("as it is", "compiled", "bfloat16"):
+        torch.manual_seed(0)
+        network = Network(options.universe, options.types, Recipe.load("default").model)
+        if name == "bfloat16":
+            network.encoder_dtype = torch.bfloat16
+        forward = torch.compile(network, dynamic=True) if name == "compiled" else network
+        began = time.perf_counter()
+        with torch.inference_mode():
+            forward(other)
+            forward(cells)
+        start_predict = time.perf_counter() - began
+        began = time.perf_counter()
+        for batch in (other, cells):
+            forward(batch).logits_BC.square().mean().backward()
+        start_train = time.perf_counter() - began
+        times = time_both(network, lambda run=forward: run(cells).logits_BC, 64, options.repeats)
+        rows[name] = times | {"start_predict_s": start_predict, "start_train_s": start_train}
+        print(name, {key: f"{value:.4g}" for key, value in rows[name].items()}, flush=True)
+    content = {"options": vars(options), "rows": rows}
+    (RESULTS / "encoder_compile.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--islands", type=int, default=16_656, help="universe of the published network")
@@ -169,8 +202,14 @@ def main() -> None:
     parser.add_argument("--types", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile and bfloat16 of the default recipe"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.compile:
+        compiled_and_mixed(options)
+        return
     torch.manual_seed(0)
     paper = Recipe.load("paper").model
 

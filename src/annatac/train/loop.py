@@ -183,7 +183,9 @@ class Loop:
         task = self.task
         self.optimizer.zero_grad(set_to_none=True)
         n_cells, asked = sum(len(rows) for rows in group), False
-        loss = next(task.network.parameters()).new_zeros((), dtype=torch.float64)
+        device = next(task.network.parameters()).device
+        exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        loss = torch.zeros((), dtype=exact, device=device)
         for rows in group:
             part = rows[rank() :: world_size()]
             mean, weight = task.loss(part, self.place.epoch) if len(part) else (None, 0.0)
@@ -193,7 +195,7 @@ class Loop:
                 # where nothing is learnt from the batch, the gradient is zero whatever its part
                 of_batch = weight / whole if whole > 0 else 1.0
                 (mean * (of_batch * len(rows) / n_cells)).backward()  # type: ignore[no-untyped-call]
-                loss += mean.detach().double() * (of_batch * len(rows))
+                loss += mean.detach().to(exact) * (of_batch * len(rows))
         sum_gradients([p for p in task.network.parameters() if p.requires_grad])
         return sum_over(loss), asked
 
