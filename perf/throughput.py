@@ -77,7 +77,7 @@ def cells_like_real(n_islands: int, n_open: int, seed: int = 0) -> sp.csr_matrix
     """Return cells whose open islands differ as those of real cells do, uint8 CSR."""
     random = np.random.default_rng(seed)
     lengths = np.minimum(random.lognormal(np.log(n_open), 0.35, N_CELLS).astype(int), n_islands // 2)
-    indices = [np.sort(random.choice(n_islands, n, replace=False)) for n in np.maximum(lengths, 5)]
+    indices = [np.unique(random.integers(n_islands, size=n)) for n in np.maximum(lengths, 5)]
     indptr = np.concatenate([[0], np.cumsum([len(i) for i in indices])])
     data = random.integers(1, 6, indptr[-1]).astype(np.uint8)
     return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (N_CELLS, n_islands))
@@ -202,6 +202,26 @@ def _profile(step: Callable[[], None], device: torch.device) -> str:
     return str(found.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40))
 
 
+def _record(rows: list[dict[str, Any]], machine: Machine, options: argparse.Namespace) -> None:
+    """Write the rows into the results; older ones of the same network, work, universe and depth go."""
+    path = RESULTS / f"throughput_{machine.device.type}{'_bf16' if options.bf16 else ''}.json"
+    old = json.loads(path.read_text())["rows"] if path.is_file() else []
+    same = {_what(row) for row in rows}
+    name = torch.cuda.get_device_name() if machine.device.type == "cuda" else f"{os.cpu_count()} cores"
+    content = {
+        "machine": name,
+        "threads": options.threads,
+        "flop_s": machine.flop_s,
+        "bytes_s": machine.bytes_s,
+        "rows": [*(row for row in old if _what(row) not in same), *rows],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _what(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["network"], row["work"], row["n_islands"], row["n_open"]
+
+
 def _show(row: dict[str, Any]) -> str:
     return (
         f"{row['network']:10s} {row['work']:10s} {row['n_islands']:8,d} {row['n_open']:6,d} {row['ms_a_cell']:9.2f} "
@@ -252,6 +272,7 @@ def main() -> None:
         for row in steps_of(name, machine, n_islands, n_open, fits, batches, options.repeats):
             rows.append(row)
             print(_show(row), flush=True)
+            _record(rows, machine, options)
     if options.profile:
         recipe = Recipe.load(options.networks[0])
         tokens = cells_like_real(options.islands, options.open)
@@ -259,19 +280,6 @@ def main() -> None:
         rows_of_batch = np.arange(recipe.finetune.batch_size)
         step = _step(network, tokens, recipe, "fine-tune", machine, [rows_of_batch])
         print(_profile(step, machine.device))
-    path = RESULTS / f"throughput_{machine.device.type}{'_bf16' if options.bf16 else ''}.json"
-    old = json.loads(path.read_text())["rows"] if path.is_file() else []
-    same = {(r["network"], r["work"], r["n_islands"], r["n_open"]) for r in rows}
-    kept = [r for r in old if (r["network"], r["work"], r["n_islands"], r["n_open"]) not in same]
-    name = torch.cuda.get_device_name() if machine.device.type == "cuda" else f"{os.cpu_count()} cores"
-    content = {
-        "machine": name,
-        "threads": options.threads,
-        "flop_s": machine.flop_s,
-        "bytes_s": machine.bytes_s,
-        "rows": [*kept, *rows],
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

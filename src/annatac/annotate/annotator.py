@@ -16,7 +16,7 @@ from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.annotate.lifting import Lifting
 from annatac.annotate.query import QueryTokens, to_islands_of
 from annatac.annotate.trust import Trust
-from annatac.corpus.batches import collate, in_order_of_depth
+from annatac.corpus.batches import TOKEN_BUDGET, collate, in_order_of_depth
 from annatac.errors import InputError, ModelError
 from annatac.genome.liftover import Liftover
 from annatac.model import artifact as artifacts
@@ -27,9 +27,13 @@ from annatac.pp.lift import Lift
 from annatac.pp.places import find_places
 from annatac.pp.tokens import Overlap
 from annatac.train.device import choose_device, choose_precision
+from annatac.train.freed_memory import give_back_freed_memory
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+CPU_TOKENS = 32_768  # padded tokens a batch: larger ones take a CPU as long, and more memory
+TRIM_EVERY = 64  # batches
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,9 @@ class Annotator:
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
         with torch.inference_mode():
-            for rows in in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size):
+            budget = CPU_TOKENS if where.type == "cpu" else TOKEN_BUDGET
+            batches = in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size, token_budget=budget)
+            for number, rows in enumerate(batches, start=1):
                 batch = collate(tokens, rows).to(where)
                 wide = None if network.wide is None else network.wide.scores(batch)
                 output = network(batch, wide)
@@ -268,6 +274,9 @@ class Annotator:
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(done)
+                if number % TRIM_EVERY == 0:
+                    give_back_freed_memory()
+        give_back_freed_memory()
         network.encoder_dtype = torch.float32
         probabilities[n_open == 0] = self.prior
         return Predictions(probabilities, embedding, n_open, logits, decision)

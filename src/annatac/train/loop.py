@@ -32,10 +32,12 @@ from annatac.train.distributed import (
     wait,
     world_size,
 )
+from annatac.train.freed_memory import give_back_freed_memory
 from annatac.train.output import kept_if_usable
 from annatac.train.progress import ProgressBar
 from annatac.train.runlog import RunLog
 
+TRIM_EVERY = 500  # steps
 CHECKPOINT_EVERY_S = 120.0
 ONE_SIGNAL_S = 3.0  # within that time a repeated signal is the same one: torchrun passes on what all have got
 
@@ -153,6 +155,8 @@ class Loop:
             n_cells_now += n_cells
             place.batch += 1
             place.step += 1
+            if place.step % TRIM_EVERY == 0:
+                give_back_freed_memory()
             bar.batch(place.epoch, place.batch / len(groups), n_cells_now / (time.monotonic() - began))
             if stop:
                 self._interrupt()
