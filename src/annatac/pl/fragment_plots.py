@@ -140,7 +140,16 @@ def _draw_log_inset(
     inset.set_yscale("log")
     inset.set_xlim(0, longest)
     inset.tick_params(labelsize=7)
-    inset.set_title("logarithmic", fontsize=7.5, color="#666666", pad=2)
+    inset.text(
+        0.98,
+        0.98,
+        "logarithmic",
+        transform=inset.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color="#666666",
+    )
     inset.spines[["top", "right"]].set_visible(False)
 
 
