@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, help="the first so many of the folds only")
     parser.add_argument(
-        "--cache", type=Path, help="folder that keeps what the models say (perf/coverage.py too)"
+        "--cache", type=Path, help="folder that keeps what the models say (perf/set_coverage.py too)"
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "calibration.json")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Whether prediction sets hold the true type as often as they say, and how large they are beside a linear model's.
 
-    python perf/coverage.py --sets schep snare bm0828 granja [--cache FOLDER]
+    python perf/set_coverage.py --sets schep snare bm0828 granja [--cache FOLDER]
 
 Every cell is named by a model that has not seen it: SNARE's libraries 09G and 09H by one of 09A-09F, the cells of the
 other sets by those of three stratified folds, pooled (`--folds 1`: those of the first fold alone). These cells are
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int)
     parser.add_argument("--cache", type=Path, help="folder that keeps what the models say, to go on from")
-    parser.add_argument("--output", type=Path, default=RESULTS / "coverage.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "set_coverage.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     shown, types = [], []
