@@ -155,8 +155,9 @@ def test_a_truncated_file_is_named(query, tmp_path, model_folder):
 
 
 def test_two_processes_write_what_one_writes(query, model_folder, tmp_path, monkeypatch):
-    """Three blocks: in the second round one process has no cell to name."""
+    """Three blocks: in the second round one process has no cell to name; and more processes than cells."""
     query.write_h5ad(tmp_path / "query.h5ad")
+    query[[3]].write_h5ad(tmp_path / "cell.h5ad")
     (tmp_path / "model").symlink_to(model_folder)
     assert processes.start("annotating", tmp_path, 2) == [(0, "")] * 2
     monkeypatch.setattr(blocks, "BLOCK", processes.CELLS_A_BLOCK)
@@ -167,6 +168,9 @@ def test_two_processes_write_what_one_writes(query, model_folder, tmp_path, monk
         np.testing.assert_array_equal(several.obsm[slot], one.obsm[slot])
     assert several.uns[keys.UNS]["overlap"] == one.uns[keys.UNS]["overlap"]
     assert len(pd.read_csv(tmp_path / "out.csv")) == query.n_obs
+    cell = ad.read_h5ad(tmp_path / "cell_out.h5ad")
+    assert cell.obs_names.tolist() == [query.obs_names[3]]
+    assert cell.obsm[keys.PROBABILITIES].sum() == pytest.approx(1)
 
 
 def test_one_cell(query, annotator):

@@ -278,3 +278,20 @@ def test_demo(run, reference, outputs, monkeypatch, real):
     assert novel in set(cells.obs["cell_type"])
     assert novel not in set(cells.uns[keys.UNS]["classes"])
     assert run("demo", "-o", outputs / "demo").code == 2
+
+
+def test_precision(run, inputs, model, outputs, monkeypatch):
+    monkeypatch.setattr("annatac.train.device.has_fast_bf16", lambda device: True)
+    labelled = {}
+    for name in ("float32", "bf16"):
+        out = outputs / f"{name}.h5ad"
+        done = run("annotate", inputs / "query.h5ad", "--model", model, "-o", out, "--precision", name)
+        assert done.code == 0, done.err
+        labelled[name] = ad.read_h5ad(out).obsm["annatac_probabilities"]
+    assert 0 < abs(labelled["float32"] - labelled["bf16"]).max() < 0.05
+    monkeypatch.setattr("annatac.train.device.has_fast_bf16", lambda device: False)
+    command = ["pretrain", inputs / "query.h5ad", "-o", outputs / "base", "--recipe", "debug"]
+    done = run(*command, "--precision", "bf16", "--device", "cpu")
+    assert done.code == 2
+    assert "does not multiply in bfloat16" in done.err
+    assert not list(outputs.glob("base*"))

@@ -131,14 +131,14 @@ CELLS_A_BLOCK = 25
 
 
 def annotating(folder: Path) -> None:
-    """Name the cells of ``query.h5ad`` in blocks of 25."""
+    """Name the cells of ``query.h5ad`` in blocks of 25, then the one of ``cell.h5ad``."""
     from annatac import jobs
     from annatac.annotate import blocks
 
     blocks.BLOCK = CELLS_A_BLOCK
-    jobs.annotate(
-        [folder / "query.h5ad"], folder / "out.h5ad", model=folder / "model", csv=folder / "out.csv"
-    )
+    model = folder / "model"
+    jobs.annotate([folder / "query.h5ad"], folder / "out.h5ad", model=model, csv=folder / "out.csv")
+    jobs.annotate([folder / "cell.h5ad"], folder / "cell_out.h5ad", model=model)
 
 
 def described(error: AnnatacError) -> str:
