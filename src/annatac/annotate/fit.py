@@ -37,7 +37,7 @@ from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.crossfit import cross_fitted
-from annatac.train.device import choose_device
+from annatac.train.device import choose_device, choose_precision
 from annatac.train.distributed import from_first, is_first, together, wait
 from annatac.train.finetune import FinetuneTask
 from annatac.train.from_base import base_vectors, check_assembly, resolve_place, with_encoder_of
@@ -131,6 +131,8 @@ def finetune(
     """
     recipe = Recipe.load(recipe)
     check_seed(seed)
+    where = choose_device(device)
+    choose_precision(recipe.finetune.precision, where)  # refused before there is work to lose
     output = Path(output)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     validate_counts(adata)
@@ -164,7 +166,6 @@ def finetune(
         return new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
 
     network = start()
-    where = choose_device(device)
     task = FinetuneTask(
         network.to(where),
         tokens,

@@ -156,6 +156,8 @@ def pretrain(
     """
     recipe = Recipe.load(recipe)
     check_seed(seed)
+    where = choose_device(device)
+    choose_precision(recipe.pretrain.precision, where)  # refused before there is work to lose
     output = Path(output)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     if isinstance(cells, Corpus):
@@ -173,7 +175,6 @@ def pretrain(
         width = universe.bin_size or 5000
         positions = profile_vectors(universe, profiles, recipe.model.position_dim, bin_size=width)
     network.encoder.table.vectors.data.copy_(torch.from_numpy(positions))
-    where = choose_device(device)
     task = PretrainTask(
         network.to(where),
         source.cells,
