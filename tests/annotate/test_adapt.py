@@ -40,14 +40,19 @@ def test_profiles_that_took_the_other_half_in_by_hand(annotator, query):
     counts = annotator.artifact.reference["profiles"].numpy().astype(float) * of_type[:, None]
     n_open = counts.sum() / of_type.sum()
 
-    def log_profiles(counts):
+    def profiles(counts):
         share = (counts + 0.05) / (counts + 0.05).sum(1, keepdims=True)
         held = counts + 0.1 + 20 * n_open * share.mean(0)
-        log = np.log(held / held.sum(1, keepdims=True))
+        return held / held.sum(1, keepdims=True)
+
+    def log_profiles(counts):
+        log = np.log(profiles(counts))
         return (log - log.mean(0)).T
 
     odd = slice(1, None, 2)
-    taken_in = counts + weights[odd].T @ binary[odd]
+    seen = weights[odd].T @ binary[odd]
+    expected = seen.sum(1) @ profiles(counts)
+    taken_in = counts + seen * (expected + 20) / (seen.sum(0) + 20)
     np.testing.assert_allclose(
         adaptation.shifts[0], log_profiles(taken_in) - log_profiles(counts), rtol=1e-3, atol=1e-5
     )
@@ -58,6 +63,15 @@ def test_profiles_that_took_the_other_half_in_by_hand(annotator, query):
     trust = annotator.artifact.network.wide.trust(torch.from_numpy(predicted.n_open).float())[:, 1].detach()
     even = binary[0] @ adaptation.shifts[0] * float(trust[0]) / np.sqrt(binary[0].sum())
     np.testing.assert_allclose(got[0], even, rtol=1e-3, atol=1e-5)
+
+
+def test_what_sets_the_whole_query_apart_is_not_learnt():
+    """By hand: a study that opens one island a third as often, in every type, changes no ratio of types."""
+    before = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+    depth = np.array([[4e6], [1e6]])
+    study = np.array([1.2, 1.2, 0.4])  # a cell's open islands stay as many
+    found = module.without_study(depth * before * study, before)
+    np.testing.assert_allclose(found, depth * before, rtol=1e-3)
 
 
 def test_a_cell_does_not_hear_its_own_call(annotator, query):

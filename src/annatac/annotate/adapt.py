@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 
 MIN_CELLS = 500  # under them a query's cells teach less than they may mislead
 MAX_CELLS = 5_000  # cells that the profiles learn from; the others are named with their help
+_PRIOR_COUNT = 20.0  # counts of an island by which query and reference are held to agree
 _STRETCH = 100  # neighbouring cells that are read together where not all are
 
 
@@ -167,11 +168,29 @@ def _profiles(
         held = with_prior(counts, n_cells, prior, vectors)
         return np.asarray(held / held.sum(1, keepdims=True))
 
+    before = profiles(counts, float(of_type.sum()))
     # the mean depth that the prior goes by stays the reference's
     n_open = counts.sum() / max(of_type.sum(), 1)
-    taken_in = [counts + sums[1 - half].T for half in (0, 1)]
+    taken_in = [counts + without_study(sums[1 - half].T, before) for half in (0, 1)]
     after = np.stack([profiles(both, both.sum() / max(n_open, 1e-9)) for both in taken_in])
-    return profiles(counts, float(of_type.sum())), after
+    return before, after
+
+
+def without_study(seen: npt.NDArray[np.float64], before: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the counts (C, L) of a query, each island weighed so that all types together look like the reference.
+
+    What sets the whole query apart from the reference, an assay or a caller of peaks, says nothing about types. Were it
+    learnt, the types of which the query has many cells would look like the query, and draw all others to them.
+
+    Parameters
+    ----------
+    seen
+        (C, L), open islands by type.
+    before
+        (C, L), the reference's profiles, rows sum to 1.
+    """
+    expected = seen.sum(1) @ before
+    return np.asarray(seen * (expected + _PRIOR_COUNT) / (seen.sum(0) + _PRIOR_COUNT))
 
 
 def _by_half(x: sp.csr_matrix, tables: npt.NDArray[Any], first: int) -> npt.NDArray[np.float64]:
