@@ -103,39 +103,25 @@ def test_a_query_of_few_cells_is_named_as_without(named, query):
     assert "30 are needed" in record["why_not"]
 
 
-def test_profiles_that_do_not_fit_better_are_left(annotator, query, monkeypatch):
-    """Cells whose islands were dealt out anew teach nothing: the halves have nothing in common."""
-    random = np.random.default_rng(0)
-    shuffled = query.copy()
-    x = shuffled.X.toarray()
-    for row in x:
-        random.shuffle(row)
-    shuffled.X = sp.csr_matrix(x)
-    probabilities = np.tile([[1.0, 0, 0]], (query.n_obs, 1)).astype(np.float32)
-    probabilities[1::2] = [0, 1, 0]
+def test_profiles_that_drift_from_the_linear_half_are_left(annotator, query, monkeypatch):
+    """Profiles that the query drew to one type: the linear half, to which nothing was adapted, tells."""
+    profiles = module._profiles
 
-    def calls(annotator, tokens, predicted, settings):
-        found = make_calls(annotator, tokens, predicted, settings)
-        found.obs[keys.IS_NOVEL] = False
-        found.obsm[keys.PROBABILITIES] = probabilities[: tokens.shape[0]]
-        return found
+    def drawn(annotator, sums):
+        before, _ = profiles(annotator, sums)
+        after = np.stack([before, before])
+        after[:, 1:] = before[[0, 0]]  # all types look like the first, which looks like the whole query
+        after[:, 0] = sums.sum((0, 2)) / sums.sum()
+        return before, np.maximum(after, 1e-9)
 
-    make_calls = module.make_calls
-    monkeypatch.setattr(module, "make_calls", calls)
-    monkeypatch.setattr(module, "_profiles", _worse)
-    adaptation = adapt(annotator, annotator.query(shuffled), settings(annotator))
+    monkeypatch.setattr(module, "_profiles", drawn)
+    adaptation = adapt(annotator, annotator.query(query), settings(annotator))
     assert adaptation.shifts is None
-    assert "no likelier" in adaptation.record["why_not"]
-    tokens, _ = annotator.tokens(shuffled)
+    assert adaptation.record["agreement"] < -0.05
+    assert "drift away" in adaptation.record["why_not"]
+    tokens, _ = annotator.tokens(query)
     predicted = annotator.predict(tokens)
     assert adaptation.logits(annotator, tokens, predicted, 0) is predicted.logits
-
-
-def _worse(annotator, sums):
-    n_types, n_islands = sums.shape[2], sums.shape[1]
-    flat = np.full((n_types, n_islands), 1 / n_islands)
-    skewed = flat * np.linspace(0.1, 1.9, n_islands)
-    return flat, np.stack([skewed, skewed])
 
 
 def test_stretches_cover_a_small_query_and_spread_over_a_large_one():

@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 
 MIN_CELLS = 500  # under them a query's cells teach less than they may mislead
 MAX_CELLS = 5_000  # cells that the profiles learn from; the others are named with their help
+TOLERANCE = 0.05  # mean log-probability that may be lost of what the linear half says
 _PRIOR_COUNT = 20.0  # counts of an island by which query and reference are held to agree
 _STRETCH = 100  # neighbouring cells that are read together where not all are
 
@@ -43,7 +44,7 @@ class Adaptation:
         cells of the other; None where the query was found unfit.
     record
         Plain values for ``uns['annatac']['adaptation']``: ``used``, ``why_not``, ``n_cells`` that took part,
-        ``gain`` in log-likelihood an open island.
+        ``agreement`` gained with the linear half, in mean log-probability.
     """
 
     shifts: Floats | None
@@ -84,9 +85,10 @@ def adapt(
     """Return what at most 5,000 cells of a query, evenly spread over it, change about the types' profiles.
 
     A cell counts for each type by its calibrated probability, from the model as it is; cells that are called novel,
-    or are of low quality, do not count. Nothing changes where fewer than 500 cells are left, or where the profiles do
-    not make the query's cells likelier: each half's cells are held against profiles that took in the other half, and
-    against those of the reference alone.
+    or are of low quality, do not count. Nothing changes where fewer than 500 cells are left, or where the profiles
+    drift away from the linear half of the wide path, to which nothing is adapted: where the type that it names, each
+    type counting the same, loses more than 0.05 of its mean log-probability by the profiles alone. Profiles that a
+    foreign study drew to one type do that.
 
     Several processes share the cells.
 
@@ -122,21 +124,45 @@ def adapt(
     from annatac.train.wide import centred_log_profiles  # scikit-learn, for who adapts alone
 
     before, after = _profiles(annotator, sums)
-    log_share = np.log(np.maximum(per_type.numpy() / n_cells, 1e-3))
-    told = np.zeros(2)
+    table = centred_log_profiles(before)
+    shifts = np.stack([centred_log_profiles(p) - table for p in after])
+    told = np.zeros((n_types, 2))
     for x, weight, first in zip(known, weights, starts, strict=True):
         took_part = weight.any(1)
-        old = logsumexp(x @ np.log(before).T + log_share, axis=1)
-        new = logsumexp(_by_half(x, np.log(after).transpose(0, 2, 1), first) + log_share, axis=1)
-        told += [float((new - old)[took_part].sum()), float(x[took_part].sum())]
-    gained, n_open = sum_over(torch.from_numpy(told)).tolist()
-    gain = gained / max(n_open, 1)
-    record = {"used": gain > 0, "n_cells": n_cells, "gain": gain}
-    if gain <= 0:
-        record["why_not"] = "its cells are no likelier under profiles that took them in"
-        return Adaptation(None, record)
-    shifts = np.stack([centred_log_profiles(p) - centred_log_profiles(before) for p in after])
-    return Adaptation(shifts, record)
+        change, called = _agreement(annotator, x, table, shifts, first)
+        told[:, 0] += np.bincount(called[took_part], change[took_part], minlength=n_types)
+        told[:, 1] += np.bincount(called[took_part], minlength=n_types)
+    summed, n_called = sum_over(torch.from_numpy(told)).numpy().T
+    agreement = float((summed[n_called > 0] / n_called[n_called > 0]).mean())
+    used = agreement > -TOLERANCE
+    record = {"used": used, "n_cells": n_cells, "agreement": agreement}
+    if not used:
+        record["why_not"] = "the types' profiles would drift away from what the linear half of the model says"
+    return Adaptation(shifts if used else None, record)
+
+
+def _agreement(
+    annotator: Annotator, x: sp.csr_matrix, table: Floats, shifts: Floats, first: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return how much likelier the type that the linear half names is by the shifted profiles alone, and this type.
+
+    (n,) each: the change of its log-probability by the profiles' scores and the types' offsets.
+    """
+    wide = annotator.artifact.network.wide
+    assert wide is not None
+    n_open = np.maximum(np.diff(x.indptr), 1)
+    with torch.inference_mode():
+        trust = wide.trust(torch.from_numpy(n_open).float().to(wide.offset.device))[:, 1].cpu().numpy()
+        tables = [t.cpu().numpy() for t in (wide.linear, wide.bias, wide.idf, wide.offset)]
+    linear, bias, idf, offset = tables
+    weighted = sp.csr_matrix(x @ sp.diags(idf))
+    length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)))
+    called = (weighted @ linear / np.maximum(length, 1e-6) + bias).argmax(1)
+    scale = (trust / np.sqrt(n_open))[:, None]
+    plain, moved = (x @ table) * scale + offset, _by_half(x, shifts, first) * scale
+    rows = np.arange(len(called))
+    told = [logits[rows, called] - logsumexp(logits, axis=1) for logits in (plain, plain + moved)]
+    return told[1] - told[0], called
 
 
 def stretches(n_cells: int) -> list[tuple[int, int]]:
