@@ -135,7 +135,7 @@ def adapt(
     summed, n_called = sum_over(torch.from_numpy(told)).numpy().T
     agreement = float((summed[n_called > 0] / n_called[n_called > 0]).mean())
     used = agreement > -TOLERANCE
-    record = {"used": used, "n_cells": n_cells, "agreement": agreement}
+    record: dict[str, Any] = {"used": used, "n_cells": n_cells, "agreement": agreement}
     if not used:
         record["why_not"] = "the types' profiles would drift away from what the linear half of the model says"
     return Adaptation(shifts if used else None, record)
