@@ -34,7 +34,8 @@ Names cells of human blood and marrow from scATAC-seq on hg19 or hg38, without l
   of Granja 2019 marrow (from an MIT package), single and added up.
 - **Licences.** No GPL source went in; the weights are BSD-3-Clause like the package.
 - **hg38.** {n_places:,} of the peaks have a place there, found once by UCSC's chain file, which is not in the package.
-- **Measured on real cells**, of which none taught it a type (`python perf/human_blood.py`, model {model_id}).
+- **Measured on real cells**, of which none taught it a type, though its settings were chosen
+  with Granja and BM0828 in sight (`python perf/human_blood.py`, model {model_id}).
   Macro-F1 counts types that are called and are not there. The confidence on Granja was set on these cells.
 
 | cells | n | known open islands, median | accuracy / macro-F1 | most frequent type | mean confidence | called novel |
