@@ -48,7 +48,7 @@ def test_a_reference_on_the_assembly_gets_the_base(cells, base):
 
 
 def test_another_assembly_without_a_way_gets_none(cells):
-    for genome in ("hg38",):
+    for genome in ("hg38", "mm10"):
         cells.uns[keys.GENOME] = genome
         assert chosen(cells) is None
     del cells.uns[keys.GENOME]

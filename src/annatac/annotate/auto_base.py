@@ -10,7 +10,7 @@ from annatac import keys
 from annatac.annotate.lifting import Lifting
 from annatac.config import Recipe
 from annatac.errors import ConfigError
-from annatac.genome.assemblies import genome_label, is_known
+from annatac.genome.assemblies import genome_label, is_known, species
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.intervals import intervals_of, island_names
 from annatac.model import artifact as artifacts
@@ -52,6 +52,8 @@ def base_for(cells: AnnData, recipe: Recipe, lifting: Lifting) -> tuple[str, Art
         except ConfigError:
             continue
         universe, there = base.universe, table
+        if species(universe.genome or "") != species(str(genome)):
+            continue
         if universe.genome != genome_label(str(genome)):
             lift = lifting.to(universe, str(genome))
             if lift is None:

@@ -21,7 +21,7 @@ _ROUNDS = 30  # of Lloyd's algorithm
 def table_bits(n_islands: int) -> int:
     """Return in how many bits the numbers of a table with a row an island are stored.
 
-    In 8 bits hardly a call changes; where a universe is so large that the tables weigh, cells have many open islands, over
+    In 8 bits few calls change; where a universe is so large that the tables weigh, cells have many open islands, over
     which the errors of 4 bits cancel out.
     """
     return 8 if n_islands < LARGE else 4
