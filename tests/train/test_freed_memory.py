@@ -38,5 +38,7 @@ def test_what_is_not_glibc_is_left_alone(monkeypatch):
 
 @pytest.mark.skipif(not give_back_freed_memory(), reason="the C library is not glibc")
 def test_freed_memory_goes_back_although_the_allocator_keeps_it():
-    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}  # Dask sets one
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")
+    }  # Dask sets one
     subprocess.run([sys.executable, "-c", CODE], check=True, env=own)

@@ -11,8 +11,9 @@ from sklearn.naive_bayes import MultinomialNB
 
 from annatac.corpus import collate
 from annatac.model.wide import WidePath, wide_scores
+from annatac.pp.counts import open_counts
 from annatac.train.positions import inverse_document_frequency, svd_positions, tf_idf
-from annatac.train.wide import ABSENT, _counts, centred_log_profiles, fit_wide
+from annatac.train.wide import ABSENT, centred_log_profiles, fit_wide
 
 SETTINGS = {"n_types": 3, "n_folds": 3, "c": 0.7, "smoothing": 0.25, "seed": 0}
 
@@ -23,7 +24,7 @@ def as_binary(tokens: sp.csr_matrix) -> sp.csr_matrix:
 
 def test_profiles_by_hand():
     binary = sp.csr_matrix([[1, 1, 0], [1, 0, 0], [0, 0, 1.0]])
-    got = centred_log_profiles(_counts(binary, np.array([0, 0, 1]), 2) + 0.5)
+    got = centred_log_profiles(open_counts(binary, np.array([0, 0, 1]), 2) + 0.5)
     p0 = np.log(np.array([2.5, 1.5, 0.5]) / 4.5)
     p1 = np.log(np.array([0.5, 0.5, 1.5]) / 2.5)
     np.testing.assert_allclose(got, np.stack([p0 - (p0 + p1) / 2, p1 - (p0 + p1) / 2], 1), rtol=1e-6)

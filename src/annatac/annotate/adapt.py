@@ -22,6 +22,7 @@ from annatac.annotate.annotator import Annotator, Predictions
 from annatac.annotate.calls import CallSettings, make_calls
 from annatac.annotate.query import QueryTokens
 from annatac.model.artifact import PROFILES
+from annatac.pp.counts import opened
 from annatac.train.distributed import share, sum_over
 
 Floats = npt.NDArray[np.float32]
@@ -70,7 +71,7 @@ class Adaptation:
         with torch.inference_mode():
             device = wide.offset.device
             trust = wide.trust(torch.from_numpy(n_open).float().to(device))[:, 1].cpu().numpy()
-        change = _by_half(_binary(tokens), self.shifts, first) * (trust / np.sqrt(n_open))[:, None]
+        change = _by_half(opened(tokens), self.shifts, first) * (trust / np.sqrt(n_open))[:, None]
         return np.asarray(predicted.logits + change, dtype=np.float32)
 
 
@@ -105,7 +106,7 @@ def adapt(
             annotator, tokens, annotator.predict(tokens, device=device, precision=precision), settings
         )
         is_fit = ~calls.obs[keys.IS_NOVEL].to_numpy() & (calls.obs[keys.REASON] != "low_quality").to_numpy()
-        known.append(_binary(tokens))
+        known.append(opened(tokens))
         weights.append(calls.obsm[keys.PROBABILITIES] * is_fit[:, None])
         starts.append(first)
     n_types, n_islands = len(annotator.classes), len(annotator.artifact.universe)
@@ -226,8 +227,3 @@ def _by_half(x: sp.csr_matrix, tables: npt.NDArray[Any], first: int) -> npt.NDAr
         own = slice((half - first) % 2, None, 2)
         sums[own] = x[own] @ tables[half]
     return sums
-
-
-def _binary(tokens: sp.csr_matrix) -> sp.csr_matrix:
-    ones = np.ones(tokens.nnz, dtype=np.float64)
-    return sp.csr_matrix((ones, tokens.indices, tokens.indptr), shape=tokens.shape)

@@ -162,7 +162,7 @@ def make_calls(
         "low_quality": is_low,
         "novel": is_novel,
         "doublet": is_doublet,
-        "ambiguous": _is_open(probabilities),
+        "ambiguous": is_ambiguous(probabilities),
     }
     reason = np.select(list(reasons.values()), list(reasons), default="")
     label = np.where(is_novel, keys.NOVEL_LABEL, np.array(annotator.classes, dtype=object)[best])
@@ -211,7 +211,7 @@ def _is_novel(
     return np.asarray(novelty > 1 - settings.novelty_rate)
 
 
-def _is_open(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def is_ambiguous(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Tell which cells lie between two types: the second is more than half as probable as the best."""
     if probabilities.shape[1] < 2:
         return np.zeros(len(probabilities), dtype=bool)

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from annatac.pp.counts import open_counts
+
 Floats = npt.NDArray[np.float32]
 
 BACKGROUND_CELLS = 10  # a type's profile is its cells' and so many cells of the mean profile
@@ -97,8 +99,7 @@ class Evidence:
 
 def profiles_of(tokens: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int) -> Profiles:
     """Return the profiles of labelled cells (CSR, n x L; labels 0..C-1, int (n,))."""
-    members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (n_types, len(labels)))
-    counts = np.asarray((members @ _binary(tokens)).toarray(), dtype=np.float64)
+    counts = open_counts(tokens, labels, n_types)
     smooth = counts + _PSEUDO_COUNT
     background = (smooth / smooth.sum(1, keepdims=True)).mean(0)
     weight = BACKGROUND_CELLS * float(max(np.median(np.diff(tokens.indptr)), 1))
@@ -166,7 +167,3 @@ def _statistics(logs: Floats, background: Floats, n_open: npt.NDArray[np.integer
     scale = np.sqrt(n_open)
     likelihood = (best + np.add.reduceat(background, first)) / n_open
     return np.stack([best / scale, likelihood, gain / scale]).astype(np.float32)
-
-
-def _binary(tokens: sp.csr_matrix) -> sp.csr_matrix:
-    return sp.csr_matrix((np.ones(tokens.nnz), tokens.indices, tokens.indptr), shape=tokens.shape)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from annatac.model.artifact import PROFILES
 from annatac.model.packing import rounded, table_bits
+from annatac.pp.counts import open_counts
 
 MAX_CELLS_PER_TYPE = 100
 MAX_OPEN = 200_000  # open islands of all cells that are kept: 1 MB
@@ -28,11 +29,7 @@ def reference_tensors(
     ``sample_labels`` int64.
     """
     n_cells = np.bincount(labels, minlength=n_types)
-    members = sp.csr_matrix(
-        (np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))), (n_types, len(labels))
-    )
-    is_open = sp.csr_matrix((np.ones(tokens.nnz, np.float32), tokens.indices, tokens.indptr), tokens.shape)
-    shares = np.asarray((members @ is_open).todense()) / np.maximum(n_cells, 1)[:, None]
+    shares = open_counts(tokens, labels, n_types) / np.maximum(n_cells, 1)[:, None]
     random = np.random.default_rng([seed, 0x5A3B])
     n_open, most = np.diff(tokens.indptr), MAX_OPEN // n_types
     chosen = []

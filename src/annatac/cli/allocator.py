@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
+
+from annatac.train.freed_memory import glibc
 
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -23,14 +24,10 @@ def keep_memory() -> bool:
 
     Elsewhere (macOS, musl, another allocator), or where the user has set one of them, nothing is changed.
     """
-    if not sys.platform.startswith("linux") or any(name in os.environ for name in _VARIABLES):
+    library = None if any(name in os.environ for name in _VARIABLES) else glibc()
+    if library is None:
         return False
-    try:
-        library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018  (only glibc has it)
-        mallopt = library.mallopt
-    except (OSError, AttributeError):
-        return False
+    mallopt = library.mallopt
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
     # older versions of glibc take no more than 32 MiB for the first
     raised = any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in (_THRESHOLD_BYTES, 1 << 25))

@@ -44,6 +44,20 @@ def in_chunks(
         yield as_csr(x[start : min(start + n_rows, last)])
 
 
+def opened(x: sp.csr_matrix, dtype: npt.DTypeLike = np.float64) -> sp.csr_matrix:
+    """Return 1 where ``x``, CSR without stored zeros, holds anything; indices are shared with it."""
+    return sp.csr_matrix((np.ones(x.nnz, dtype), x.indices, x.indptr), shape=x.shape)
+
+
+def open_counts(x: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int) -> npt.NDArray[np.float64]:
+    """Return in how many cells of each type every feature is open, float64 (C, L), of n cells, CSR (n, L).
+
+    ``labels``: types 0..C-1, int (n,).
+    """
+    members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (n_types, len(labels)))
+    return np.asarray((members @ opened(x)).toarray(), dtype=np.float64)
+
+
 def column_sums(x: Any) -> npt.NDArray[np.float64]:
     """Return the sum of each column of a dense, sparse or backed matrix."""
     total = np.zeros(x.shape[1])

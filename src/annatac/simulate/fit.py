@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from annatac.errors import InputError
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.intervals import intervals_of
-from annatac.pp.counts import in_chunks
+from annatac.pp.counts import in_chunks, opened
 from annatac.simulate.islands import group_peaks
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def cell_statistics(cells: AnnData, *, peaks: pd.DataFrame | None = None) -> Cel
     n_open, n_ones = [], 0
     n_cells_open = np.zeros(cells.n_vars)
     for x in in_chunks(cells.X):
-        is_open = sp.csr_matrix((np.ones(x.nnz, np.float32), x.indices, x.indptr), shape=x.shape)
+        is_open = opened(x, np.float32)
         n_open.append(np.diff((is_open @ to_island).indptr))
         n_cells_open += np.bincount(x.indices, minlength=cells.n_vars)
         n_ones += int((x.data == 1).sum())

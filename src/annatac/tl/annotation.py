@@ -31,6 +31,17 @@ class Annotation(NamedTuple):
     obsm: dict[str, npt.NDArray[Any]]
     uns: dict[str, Any]
 
+    def into(self, adata: AnnData, *, copy: bool) -> AnnData | None:
+        """Write the slots into ``adata``; into a copy in memory, which is returned, with ``copy``."""
+        if copy:
+            adata = adata.to_memory() if adata.isbacked else adata.copy()
+        for name, column in self.obs.items():
+            adata.obs[name] = column
+        for name, array in self.obsm.items():
+            adata.obsm[name] = array
+        adata.uns.update(self.uns)
+        return adata if copy else None
+
 
 def annotate(
     adata: AnnData,
@@ -125,14 +136,7 @@ def annotate(
         device=device,
         precision=precision,
     )
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
-    for name, column in result.obs.items():
-        adata.obs[name] = column
-    for name, array in result.obsm.items():
-        adata.obsm[name] = array
-    adata.uns.update(result.uns)
-    return adata if copy else None
+    return result.into(adata, copy=copy)
 
 
 def annotation(

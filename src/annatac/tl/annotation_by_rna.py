@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from annatac import __version__, keys
+from annatac.annotate.calls import is_ambiguous
 from annatac.annotate.rna_reference import shared_genes
 from annatac.annotate.rna_transfer import Transfer, TransferSettings, transfer
 from annatac.pp.counts import as_csr
@@ -18,8 +19,6 @@ from annatac.tl.annotation import SCHEMA_VERSION, Annotation
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-_AMBIGUOUS_RATIO = 0.5  # a second type at least so probable as the best, times this
 
 
 def annotate_by_rna(
@@ -85,14 +84,7 @@ def annotate_by_rna(
         min_open=min_open,
         seed=seed,
     )
-    if copy:
-        adata = adata.to_memory() if adata.isbacked else adata.copy()
-    for name, column in result.obs.items():
-        adata.obs[name] = column
-    for name, array in result.obsm.items():
-        adata.obsm[name] = array
-    adata.uns.update(result.uns)
-    return adata if copy else None
+    return result.into(adata, copy=copy)
 
 
 def annotation_by_rna(
@@ -147,9 +139,7 @@ def _calls(found: Transfer, n_open: np.ndarray, threshold: float, min_open: int)
     best = p.max(axis=1)
     is_low = n_open < max(min_open, 1)
     is_novel = (best < threshold) & ~is_low
-    second = np.partition(p, -2, axis=1)[:, -2]
-    is_open = second > _AMBIGUOUS_RATIO * best
-    reason = np.select([is_low, is_novel, is_open], ["low_quality", "novel", "ambiguous"], default="")
+    reason = np.select([is_low, is_novel, is_ambiguous(p)], ["low_quality", "novel", "ambiguous"], default="")
     label = np.where(is_novel, keys.NOVEL_LABEL, np.array(found.classes, dtype=object)[p.argmax(axis=1)])
     return pd.DataFrame(
         {

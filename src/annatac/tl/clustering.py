@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from annatac import keys
 from annatac.annotate.annotator import Annotator
 from annatac.errors import AnnatacWarning, ConfigError, InputError
-from annatac.pp.counts import as_csr
+from annatac.pp.counts import as_csr, opened
 from annatac.pp.validate import validate_counts
 from annatac.tl.cell_graph import leiden, lsi
 from annatac.tl.label_consensus import consensus
@@ -116,7 +116,7 @@ def clusters(
     profiles = None
     if (group != "").any():
         profiles = (
-            group_profiles(_is_open(counts), label, group, min_cells)
+            group_profiles(opened(counts, np.float32), label, group, min_cells)
             if annotator is None
             else model_profiles(adata, group, annotator)
         )
@@ -187,10 +187,6 @@ def _check(
 def _counts(adata: AnnData) -> sp.csr_matrix:
     validate_counts(adata)
     return as_csr(adata.X[:] if adata.isbacked else adata.X)
-
-
-def _is_open(counts: sp.csr_matrix) -> sp.csr_matrix:
-    return sp.csr_matrix(((counts.data > 0).astype(np.float32), counts.indices, counts.indptr), counts.shape)
 
 
 def _markers(

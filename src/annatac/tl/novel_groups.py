@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from annatac import keys
+from annatac.pp.counts import opened
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -128,7 +129,7 @@ def model_profiles(
     if "profiles" not in model.artifact.reference or len(model.classes) < 2:
         return None
     tokens, _ = model.tokens(adata)
-    is_open = sp.csr_matrix((np.ones(tokens.nnz, np.float32), tokens.indices, tokens.indptr), tokens.shape)
+    is_open = opened(tokens, np.float32)
     measured = np.unique(tokens.indices)
     shares = model.artifact.reference["profiles"].float().numpy()[:, measured]
     types = pd.DataFrame(shares, index=pd.Index(model.classes, dtype=object))

@@ -15,7 +15,7 @@ from annatac import keys
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, nearest
 from annatac.genome.intervals import intervals_of
 from annatac.io.atomic import atomic_path
-from annatac.pp.counts import in_chunks
+from annatac.pp.counts import in_chunks, opened
 from annatac.pp.validate import validate_counts
 from annatac.tl.groups import codes_of, large_groups
 
@@ -122,8 +122,7 @@ def group_sums(
         rows = np.flatnonzero(mine >= 0)
         belongs = sp.csr_matrix((np.ones(len(rows)), (mine[rows], rows)), shape=(n_groups, x.shape[0]))
         sums += (belongs @ x).toarray()
-        is_open = sp.csr_matrix((np.ones(x.nnz), x.indices, x.indptr), shape=x.shape)
-        n_open += (belongs @ is_open).toarray()
+        n_open += (belongs @ opened(x)).toarray()
         first += x.shape[0]
     return sums, n_open
 

@@ -11,16 +11,24 @@ import ctypes
 import sys
 
 
-def give_back_freed_memory() -> bool:
-    """Return the heap's free pages to the system where it is glibc's, and whether it is."""
+def glibc() -> ctypes.CDLL | None:
+    """Return the C library of the process where it is glibc, None elsewhere (macOS, musl)."""
     if not sys.platform.startswith("linux"):
-        return False
+        return None
     try:
         library = ctypes.CDLL(None)
         library.gnu_get_libc_version  # noqa: B018  (only glibc has it)
-        trim = library.malloc_trim
     except (OSError, AttributeError):
+        return None
+    return library
+
+
+def give_back_freed_memory() -> bool:
+    """Return the heap's free pages to the system where it is glibc's, and whether it is."""
+    library = glibc()
+    if library is None:
         return False
+    trim = library.malloc_trim
     trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
     trim(0)
     return True

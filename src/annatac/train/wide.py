@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from annatac.model.tokens import TokenBatch
 from annatac.model.wide import WidePath, place_scores, wide_scores
+from annatac.pp.counts import open_counts
 from annatac.train.distributed import from_first
 from annatac.train.island_prior import fit_place, prior_profiles
 from annatac.train.positions import inverse_document_frequency, tf_idf
@@ -113,13 +114,12 @@ def fit_wide(
     def fit() -> dict[str, Tensor]:
         idf = inverse_document_frequency(tokens)
         weighted = tf_idf(tokens, idf)
-        binary = sp.csr_matrix((np.ones(tokens.nnz), tokens.indices, tokens.indptr), shape=tokens.shape)
         fold = _folds(labels, n_folds, seed, groups)
         tables, places = [], []
         for k in [*range(fold.max() + 1), -1]:
             rows = np.flatnonzero(fold != k)
             linear, bias = fit_linear(weighted[rows], labels[rows], n_types, c, seed)
-            counts = _counts(binary[rows], labels[rows], n_types)
+            counts = open_counts(tokens[rows], labels[rows], n_types)
             if vectors is not None:
                 places.append(fit_place(weighted[rows], labels[rows], vectors, n_types))
             held = with_prior(counts, len(rows), prior, vectors)
@@ -218,12 +218,6 @@ def fit_linear(
         coefficients[present] = model.coef_
         intercepts[present] = model.intercept_
     return np.ascontiguousarray(coefficients.T), intercepts
-
-
-def _counts(binary: sp.csr_matrix, labels: npt.NDArray[np.integer], n_types: int) -> npt.NDArray[np.float64]:
-    """Return in how many cells of each type every island is open, (C, L)."""
-    members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), (n_types, len(labels)))
-    return np.asarray((members @ binary).todense())
 
 
 def _mean_profile(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
