@@ -144,6 +144,12 @@ def info(name: str) -> Dataset:
         ) from None
 
 
+def cache_folder() -> Path:
+    """Return annatac's folder in the user's cache, there or not."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "annatac"
+
+
 def folders() -> list[Path]:
     """Return the folders that are searched, in order, whether they exist or not."""
     found: list[Path] = []
@@ -153,8 +159,7 @@ def folders() -> list[Path]:
     if (root / "pyproject.toml").is_file():  # an installed package has no checkout around it
         found += [root.parent / "shared" / "data", root / "shared" / "data"]
     found.append(Path.cwd() / "shared" / "data")
-    cache = os.environ.get("XDG_CACHE_HOME")
-    found.append((Path(cache) if cache else Path.home() / ".cache") / "annatac")
+    found.append(cache_folder())
     return list(dict.fromkeys(found))
 
 

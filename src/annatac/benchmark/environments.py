@@ -6,7 +6,6 @@ Only :func:`set_up` touches the network, through pip as it is configured on the 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from annatac.datasets import cache_folder
 from annatac.errors import ConfigError, InputError, nearest
 from annatac.io.atomic import atomic_path
 
@@ -72,8 +72,7 @@ ENVIRONMENTS: dict[str, Callable[[], Environment]] = {
 
 def folder() -> Path:
     """Return where environments are: ``rivals`` in annatac's folder of the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "annatac" / "rivals"
+    return cache_folder() / "rivals"
 
 
 def python_of(name: str) -> Path:
