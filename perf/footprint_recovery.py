@@ -26,7 +26,7 @@ import pandas as pd
 
 from annatac.errors import AnnatacWarning
 from annatac.genome.fasta import kmer_codes
-from annatac.tl.footprinting import footprints
+from annatac.tl.fragments.footprinting import footprints
 
 RESULTS = Path(__file__).parent / "results" / "footprint_recovery.json"
 DEPTHS = {"A/1": 0.0, "B/2": 0.3, "C/3": 0.6, "D/4": 0.9}  # a type name is data: it may hold a slash

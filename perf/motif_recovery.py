@@ -3,7 +3,7 @@
 Each run makes 3,000 random sequences of 400 to 600 bp whose GC share differs from peak to peak, takes 300 GC-rich
 ones as a set, and plants 3 motifs in 30 % of the set (5 % elsewhere). Motifs are random (100 of width 8 to
 14): another found at FDR 5 % is false. How many of the false ones resemble a planted one is told apart,
-by the bounds of annatac.tl.motif_similarity; they count as false all the same. The sequence is simulated. The
+by the bounds of annatac.tl.motifs.similarity; they count as false all the same. The sequence is simulated. The
 test (more than 1.4 times enriched, the bound that there was before) was tried on seeds 0 to 19; the runs are seeds
 3000 to 3019, drawn once the test was fixed. `--runs 100 --first-seed 4000` estimates the rate of false calls better
 (motif_recovery_100.json). For comparison, on the same sequences: the earlier rule (any enrichment is tested, and an
@@ -28,9 +28,9 @@ import scipy.sparse as sp
 
 from annatac import tl
 from annatac.io.motif_files import Motif, read_motifs
-from annatac.tl.motif_scores import score_table
-from annatac.tl.motif_search import Searcher
-from annatac.tl.motif_similarity import resemble
+from annatac.tl.motifs.scores import score_table
+from annatac.tl.motifs.search import Searcher
+from annatac.tl.motifs.similarity import resemble
 from annatac.tl.rank_sums import false_discovery_rate
 
 N_MOTIFS, N_PLANTED, N_PEAKS, N_SET = 100, 3, 3_000, 300

@@ -28,8 +28,8 @@ import annatac
 from annatac import keys
 from annatac.annotate.fit import finetune
 from annatac.benchmark import sets
-from annatac.tl.cell_graph import leiden, lsi
-from annatac.tl.label_consensus import consensus
+from annatac.tl.communities.cell_graph import leiden, lsi
+from annatac.tl.communities.label_consensus import consensus
 
 RESULTS = Path(__file__).parent / "results"
 RESOLUTIONS = (0.25, 0.5, 1.0)

@@ -16,8 +16,8 @@ matplotlib.use("Agg")
 from annatac import pl  # noqa: E402
 from annatac.genome.regions import Region  # noqa: E402
 from annatac.pl.footprint_plot import running_mean  # noqa: E402
-from annatac.tl.footprint_profiles import Footprints  # noqa: E402
-from annatac.tl.locus_coverage import Coverage  # noqa: E402
+from annatac.tl.fragments.footprint_profiles import Footprints  # noqa: E402
+from annatac.tl.fragments.locus_coverage import Coverage  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from annatac import keys, tl
 from annatac.errors import ConfigError, InputError, LabelError
-from annatac.tl.attribution_table import Attribution
+from annatac.tl.reasons.attribution_table import Attribution
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -15,7 +15,7 @@ from annatac.corpus.batches import collate
 from annatac.errors import ConfigError, InputError, LabelError
 from annatac.model import Network
 from annatac.simulate import simulate_cells
-from annatac.tl.integrated_gradients import contributions
+from annatac.tl.reasons.integrated_gradients import contributions
 
 SMALL = {
     "depth": 2, "width": 12, "n_heads": 3, "head_dim": 5, "k": 4, "feed_forward": 20, "position_dim": 6,

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 
 from annatac import keys, tl
 from annatac.errors import AnnatacWarning, ConfigError, InputError
-from annatac.tl.cell_graph import leiden, lsi
-from annatac.tl.label_consensus import consensus
-from annatac.tl.novel_groups import group_names, profile_correlation
+from annatac.tl.communities.cell_graph import leiden, lsi
+from annatac.tl.communities.label_consensus import consensus
+from annatac.tl.communities.novel_groups import group_names, profile_correlation
 
 pytest.importorskip("scanpy")
 pytest.importorskip("igraph")
@@ -131,7 +131,7 @@ def test_bad_input():
 def test_without_leiden_the_extra_is_named():
     code = (
         "import sys; sys.modules['igraph'] = None\n"
-        "import numpy as np\nfrom annatac.tl.cell_graph import leiden\n"
+        "import numpy as np\nfrom annatac.tl.communities.cell_graph import leiden\n"
         "from annatac.errors import MissingDependencyError\n"
         "try:\n    leiden(np.zeros((30, 2), np.float32), resolution=1)\n"
         "except MissingDependencyError as error:\n"
@@ -170,6 +170,6 @@ def test_lsi_of_more_cells_than_are_fitted_and_of_an_empty_cell(monkeypatch):
     cells = annotated()
     counts = sp.vstack([cells.X, sp.csr_matrix((1, cells.n_vars))]).tocsr()
     assert not lsi(counts)[-1].any()
-    monkeypatch.setattr("annatac.tl.cell_graph.MAX_CELLS_FITTED", 90)
+    monkeypatch.setattr("annatac.tl.communities.cell_graph.MAX_CELLS_FITTED", 90)
     found = leiden(lsi(sp.csr_matrix(cells.X)), resolution=0.5)
     assert pd.crosstab(found, cells.obs["kind"].to_numpy()).astype(bool).sum().tolist() == [1, 1, 1, 1]

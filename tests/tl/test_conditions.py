@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from annatac import tl
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
-from annatac.tl.moderated import _inverse_trigamma, fit, size_factors
+from annatac.tl.contrasts.moderated import _inverse_trigamma, fit, size_factors
 
 
 def _cells(seed=0, n_samples=8, n_each=80, n_peaks=400, n_changed=0, fold=3.0, spread=0.2, more=1.0):

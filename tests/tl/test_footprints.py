@@ -15,8 +15,8 @@ import pytest
 from annatac import tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, LabelError
 from annatac.genome.fasta import Genome, kmer_codes
-from annatac.tl.sites import read_sites
-from annatac.tl.tn5_bias import KmerBias, expected_insertions
+from annatac.tl.fragments.sites import read_sites
+from annatac.tl.fragments.tn5_bias import KmerBias, expected_insertions
 
 PERF = Path(__file__).parents[2] / "perf" / "footprint_recovery.py"
 

@@ -12,7 +12,7 @@ from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
 from annatac.genome.nearest import nearest_genes
 from annatac.simulate import simulate_cells
 from annatac.tl import rank_sums as rank_sums_module
-from annatac.tl.matching import match_background, quantiles
+from annatac.tl.marking.matching import match_background, quantiles
 from annatac.tl.rank_sums import directed_false_discovery_rate, false_discovery_rate, rank_sums
 
 

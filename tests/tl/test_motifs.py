@@ -14,11 +14,11 @@ from scipy.stats import norm
 from annatac import keys, tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError
 from annatac.io.motif_files import Motif, read_motifs
-from annatac.tl.motif_background import background_grid, background_peaks
-from annatac.tl.motif_scores import score_table, strand_symmetric
-from annatac.tl.motif_search import Searcher
-from annatac.tl.motif_similarity import resemble
-from annatac.tl.motif_testing import stratified_test
+from annatac.tl.motifs.background import background_grid, background_peaks
+from annatac.tl.motifs.scores import score_table, strand_symmetric
+from annatac.tl.motifs.search import Searcher
+from annatac.tl.motifs.similarity import resemble
+from annatac.tl.motifs.testing import stratified_test
 from annatac.tl.rank_sums import false_discovery_rate
 
 pytest.importorskip("pyfaidx")

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from annatac import keys, tl
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError
-from annatac.tl.principal_curve import project, smooth_curve
-from annatac.tl.trend_tests import count_trend, spline_basis, value_trend
+from annatac.tl.trajectories.principal_curve import project, smooth_curve
+from annatac.tl.trajectories.trend_tests import count_trend, spline_basis, value_trend
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
 N_CELLS, N_PEAKS, N_PLANTED = 1200, 2000, 300

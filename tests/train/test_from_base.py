@@ -16,7 +16,7 @@ from annatac.corpus import collate
 from annatac.errors import AssemblyError, InputError, OverlapError
 from annatac.model import Network, artifact
 from annatac.pp.universe import Universe
-from annatac.tl.integrated_gradients import contributions
+from annatac.tl.reasons.integrated_gradients import contributions
 from annatac.train.from_base import base_vectors, lent_vectors
 from annatac.train.island_prior import ABSENT, fit_place, prior_profiles
 from annatac.train.positions import profile_positions, tf_idf

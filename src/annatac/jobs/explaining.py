@@ -14,7 +14,7 @@ from annatac.jobs.fragments import write_csv
 from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
-    from annatac.tl.attribution_table import Attribution
+    from annatac.tl.reasons.attribution_table import Attribution
 
 
 def explain(

@@ -20,7 +20,7 @@ from annatac.jobs.outputs import check_outputs
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from annatac.tl.footprint_profiles import Footprints
+    from annatac.tl.fragments.footprint_profiles import Footprints
 
 
 def fragment_files(arguments: Sequence[str | Path]) -> str | Path | Mapping[str, str]:

@@ -18,7 +18,7 @@ from annatac.io.write import write_annotated
 from annatac.jobs.outputs import check_outputs
 
 if TYPE_CHECKING:
-    from annatac.tl.trajectory_change import TrajectoryFeatures
+    from annatac.tl.trajectories.change import TrajectoryFeatures
 
 
 #: file -> what writes it; called once all is computed, so that nothing is half-written

@@ -16,7 +16,7 @@ from annatac.io.atomic import atomic_dir
 from annatac.io.read import read_one
 from annatac.io.safe_names import safe_names
 from annatac.jobs.fragments import fragment_files
-from annatac.tl.pseudobulks import N_COUNTS, SHARE
+from annatac.tl.contrasts.pseudobulks import N_COUNTS, SHARE
 
 if TYPE_CHECKING:
     from anndata import AnnData

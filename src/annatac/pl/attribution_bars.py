@@ -13,7 +13,7 @@ from annatac.pl.canvas import axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from annatac.tl.attribution_table import Attribution
+    from annatac.tl.reasons.attribution_table import Attribution
 
 _FOR, _AGAINST = "#D55E00", "#0072B2"
 

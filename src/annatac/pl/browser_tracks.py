@@ -16,7 +16,7 @@ from annatac.genome.regions import Region
 from annatac.pl.canvas import axes_or_new, figure_of
 from annatac.pl.gene_models import draw_genes, genes_in, pack_rows
 from annatac.pl.palette import type_colors
-from annatac.tl.locus_coverage import Coverage
+from annatac.tl.fragments.locus_coverage import Coverage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ import numpy as np
 from annatac import keys
 from annatac.pl.canvas import axes_or_new
 from annatac.pl.palette import type_colors
+from annatac.tl.contrasts.replicates import table_of_samples
 from annatac.tl.groups import codes_of
-from annatac.tl.replicates import table_of_samples
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from annatac.errors import InputError, nearest
 from annatac.pl.canvas import axes_or_new
 from annatac.pl.palette import type_colors
-from annatac.tl.footprint_profiles import Footprints
+from annatac.tl.fragments.footprint_profiles import Footprints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

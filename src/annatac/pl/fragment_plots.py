@@ -11,7 +11,7 @@ from annatac.errors import InputError, LabelError, nearest
 from annatac.pl.canvas import axes_or_new, pyplot
 from annatac.pl.footprint_plot import running_mean
 from annatac.pl.palette import type_colors
-from annatac.tl.fragment_quality import CENTRE_BP, MONONUCLEOSOME_BP, NUCLEOSOME_FREE_BP, OUTER_BP
+from annatac.tl.fragments.quality import CENTRE_BP, MONONUCLEOSOME_BP, NUCLEOSOME_FREE_BP, OUTER_BP
 
 if TYPE_CHECKING:
     from anndata import AnnData

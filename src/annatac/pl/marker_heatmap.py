@@ -12,7 +12,7 @@ from annatac.pl.canvas import axes_or_new, figure_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from annatac.tl.marker_table import Markers
+    from annatac.tl.marking.marker_table import Markers
 
 _CHAR_IN = 0.072  # an average character at 9 points
 

@@ -13,7 +13,7 @@ from annatac.pl.canvas import axes_or_new, figure_of, pyplot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from annatac.tl.trajectory_change import TrajectoryFeatures
+    from annatac.tl.trajectories.change import TrajectoryFeatures
 
 _LIMIT = 2.0  # standard deviations
 _ROW_IN = 0.16  # inches for a row with a name

@@ -13,7 +13,7 @@ from annatac.pl.canvas import axes_or_new, figure_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from annatac.tl.marker_table import Markers
+    from annatac.tl.marking.marker_table import Markers
 
 _UP, _DOWN, _NEITHER = "#D55E00", "#0072B2", "#BDBDBD"
 _NAME_POINTS = 7.5

@@ -17,8 +17,8 @@ from annatac.errors import AnnatacWarning, InputError
 from annatac.genome.intervals import intervals_of
 from annatac.report.cells import Cells
 from annatac.report.markers import MarkerTable
-from annatac.tl.attributing import attribution
-from annatac.tl.attribution_table import Attribution, islands_of_peaks
+from annatac.tl.reasons.attributing import attribution
+from annatac.tl.reasons.attribution_table import Attribution, islands_of_peaks
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.errors import AnnatacWarning, InputError, MissingFileError
-from annatac.tl.marker_table import Markers
+from annatac.tl.marking.marker_table import Markers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -70,7 +70,7 @@ def computed_markers(adata: AnnData, *, genes: str | Path | pd.DataFrame | None,
     AnnatacWarning
         Markers cannot be computed from these cells; the report goes without.
     """
-    from annatac.tl.marker_peaks import markers
+    from annatac.tl.marking.marker_peaks import markers
 
     try:
         if adata.isbacked:

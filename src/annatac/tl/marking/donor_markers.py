@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from annatac.errors import AnnatacWarning
-from annatac.tl.moderated import enough_counts, fit, size_factors, voom
+from annatac.tl.contrasts.moderated import enough_counts, fit, size_factors, voom
 from annatac.tl.rank_sums import false_discovery_rate
 
 MIN_DONORS = 3
@@ -38,7 +38,7 @@ def donor_markers(
     """Test each type's pseudobulk against the other cells of the same donor.
 
     A donor counts for a type if it has ``min_cells`` cells of it and of the others. The design has one term a
-    donor and one for the type; see :mod:`annatac.tl.moderated`.
+    donor and one for the type; see :mod:`annatac.tl.contrasts.moderated`.
     """
     n_donors, n_types = len(donor_names), len(names)
     unit = np.where(donor >= 0, donor * n_types + codes, -1)

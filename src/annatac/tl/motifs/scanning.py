@@ -18,7 +18,8 @@ from annatac.genome.assemblies import canonical, is_known
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.intervals import intervals_of
 from annatac.io.motif_files import JASPAR, Motif, read_motifs
-from annatac.tl.motif_scores import (
+from annatac.tl.motifs.peak_sequences import PeakSequences, read_sequences
+from annatac.tl.motifs.scores import (
     PSEUDOCOUNT,
     RARE,
     STEPS_PER_BIT,
@@ -26,8 +27,7 @@ from annatac.tl.motif_scores import (
     score_table,
     strand_symmetric,
 )
-from annatac.tl.motif_search import Hits, Searcher
-from annatac.tl.peak_sequences import PeakSequences, read_sequences
+from annatac.tl.motifs.search import Hits, Searcher
 
 if TYPE_CHECKING:
     from anndata import AnnData

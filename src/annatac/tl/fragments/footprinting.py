@@ -16,11 +16,11 @@ from annatac.genome.bed import read_bed
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.fasta import Genome
 from annatac.genome.intervals import intervals_of
-from annatac.tl.cell_fragments import Fragments, cell_fragments
-from annatac.tl.footprint_profiles import Footprints
+from annatac.tl.fragments.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.footprint_profiles import Footprints
+from annatac.tl.fragments.sites import SiteCounter, SiteInput, Sites, read_sites
+from annatac.tl.fragments.tn5_bias import KmerBias, expected_insertions
 from annatac.tl.groups import cell_groups
-from annatac.tl.sites import SiteCounter, SiteInput, Sites, read_sites
-from annatac.tl.tn5_bias import KmerBias, expected_insertions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -51,7 +51,7 @@ def footprints(
 
     Each fragment is two insertions, at ``start`` and ``end - 1``. With a FASTA, the preference of Tn5 for
     each k-mer is learnt from all cells' insertions in ``background`` (see
-    :class:`annatac.tl.tn5_bias.KmerBias`) and laid over the sites; both ways of correcting, ``subtract`` and
+    :class:`annatac.tl.fragments.tn5_bias.KmerBias`) and laid over the sites; both ways of correcting, ``subtract`` and
     ``divide``, are then to be had from the result.
 
     Parameters

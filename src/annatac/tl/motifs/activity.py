@@ -13,8 +13,8 @@ from annatac import keys
 from annatac.errors import ConfigError, InputError
 from annatac.pp.counts import column_sums, in_chunks
 from annatac.pp.validate import validate_counts
-from annatac.tl.motif_background import all_backgrounds, background_grid, background_peaks, deviations
-from annatac.tl.motif_scanning import motifs_of
+from annatac.tl.motifs.background import all_backgrounds, background_grid, background_peaks, deviations
+from annatac.tl.motifs.scanning import motifs_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

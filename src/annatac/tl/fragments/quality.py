@@ -13,9 +13,9 @@ from annatac import keys
 from annatac.errors import ConfigError, InputError
 from annatac.genome.annotation import as_genes
 from annatac.io.fragment_cells import CellFragmentReader
-from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.sites import SiteCounter, read_sites
 from annatac.tl.groups import cell_groups
-from annatac.tl.sites import SiteCounter, read_sites
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,11 +12,11 @@ from annatac import keys
 from annatac.errors import LabelError, nearest
 from annatac.genome.intervals import intervals_of
 from annatac.pp.validate import validate_counts
+from annatac.tl.contrasts.moderated import enough_counts, fit, size_factors, voom
+from annatac.tl.contrasts.pseudobulks import group_sums
+from annatac.tl.contrasts.replicates import Design, design_of, table_of_samples
 from annatac.tl.groups import codes_of
-from annatac.tl.moderated import enough_counts, fit, size_factors, voom
-from annatac.tl.pseudobulks import group_sums
 from annatac.tl.rank_sums import false_discovery_rate
-from annatac.tl.replicates import Design, design_of, table_of_samples
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -20,7 +20,7 @@ from annatac.errors import (
     nearest,
 )
 from annatac.tl.groups import codes_of
-from annatac.tl.principal_curve import first_times, project, ranks, smooth_curve
+from annatac.tl.trajectories.principal_curve import first_times, project, ranks, smooth_curve
 
 if TYPE_CHECKING:
     from anndata import AnnData

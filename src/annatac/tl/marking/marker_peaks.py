@@ -18,10 +18,10 @@ from annatac.genome.intervals import intervals_of
 from annatac.genome.nearest import nearest_genes
 from annatac.pp.counts import as_csr
 from annatac.pp.validate import validate_counts
-from annatac.tl.donor_markers import donor_markers
 from annatac.tl.groups import codes_of, column_of, large_groups
-from annatac.tl.marker_table import Markers
-from annatac.tl.matching import Match, match_background, quantiles
+from annatac.tl.marking.donor_markers import donor_markers
+from annatac.tl.marking.marker_table import Markers
+from annatac.tl.marking.matching import Match, match_background, quantiles
 from annatac.tl.rank_sums import RankSums, directed_false_discovery_rate, rank_sums
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def markers(
 
     Returns
     -------
-    :class:`~annatac.tl.marker_table.Markers`.
+    :class:`~annatac.tl.marking.marker_table.Markers`.
 
     Raises
     ------

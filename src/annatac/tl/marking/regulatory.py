@@ -13,8 +13,8 @@ from annatac.errors import ConfigError, InputError
 from annatac.genome.elements import element_of, gene_model
 from annatac.genome.intervals import intervals_of
 from annatac.pp.validate import validate_counts
+from annatac.tl.contrasts.pseudobulks import group_sums
 from annatac.tl.groups import codes_of, large_groups
-from annatac.tl.pseudobulks import group_sums
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -19,8 +19,8 @@ from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.errors import AnnatacWarning, ConfigError, InputError, LabelError, nearest
 from annatac.genome.nearest import nearest_genes
 from annatac.pp.universe import Universe
-from annatac.tl.attribution_table import Attribution, attribution_agreement
-from annatac.tl.integrated_gradients import contributions
+from annatac.tl.reasons.attribution_table import Attribution, attribution_agreement
+from annatac.tl.reasons.integrated_gradients import contributions
 from annatac.train.device import choose_device
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def attribution(
     What is explained is the logit of the target over the mean logit of the other types (what all types have in
     common changes no call). Contributions add up to it, less that of a cell without evidence at the
     same depth. They are exact through the wide path and integrated gradients through the encoder; see
-    ``annatac.tl.integrated_gradients``.
+    ``annatac.tl.reasons.integrated_gradients``.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def attribution(
 
     Returns
     -------
-    :class:`~annatac.tl.attribution_table.Attribution`.
+    :class:`~annatac.tl.reasons.attribution_table.Attribution`.
 
     Raises
     ------

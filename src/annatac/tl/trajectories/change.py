@@ -22,7 +22,7 @@ from annatac.pp.counts import as_csr
 from annatac.pp.validate import validate_counts
 from annatac.tl.groups import column_of
 from annatac.tl.rank_sums import false_discovery_rate
-from annatac.tl.trend_tests import count_trend, spline_basis, value_trend
+from annatac.tl.trajectories.trend_tests import count_trend, spline_basis, value_trend
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annatac.genome.fasta import UNKNOWN_BASE
-from annatac.tl.motif_scores import ScoreTable
+from annatac.tl.motifs.scores import ScoreTable
 
 _K = 8  # bases that the first look takes in
 _PART = 4  # bases that one step of the full score takes in

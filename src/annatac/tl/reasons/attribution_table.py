@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from annatac import keys
 from annatac.errors import ConfigError, InputError, LabelError, nearest
 from annatac.io.atomic import atomic_path
-from annatac.tl.marker_table import Markers
+from annatac.tl.marking.marker_table import Markers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from annatac import keys
 from annatac.errors import AnnatacWarning, InputError, nearest
 from annatac.genome.intervals import intervals_of
 from annatac.io.motif_files import Motif
-from annatac.tl.marker_table import Markers
-from annatac.tl.motif_scanning import motifs_of
-from annatac.tl.motif_similarity import resemble
+from annatac.tl.marking.marker_table import Markers
+from annatac.tl.motifs.scanning import motifs_of
+from annatac.tl.motifs.similarity import resemble
 from annatac.tl.rank_sums import false_discovery_rate, skewed_tail
 
 if TYPE_CHECKING:

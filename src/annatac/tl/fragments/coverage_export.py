@@ -18,9 +18,16 @@ from annatac.genome.assemblies import chrom_lengths, is_known
 from annatac.genome.chroms import sort_key
 from annatac.io.atomic import atomic_dir
 from annatac.io.safe_names import safe_names
-from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.locus_coverage import (
+    COUNTS,
+    NORMALISATIONS,
+    bin_sums,
+    check_choice,
+    scale_of,
+    unit_of,
+)
 from annatac.tl.groups import CellGroups, cell_groups
-from annatac.tl.locus_coverage import COUNTS, NORMALISATIONS, bin_sums, check_choice, scale_of, unit_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -17,7 +17,7 @@ from annatac.errors import AnnatacWarning, ConfigError, InputError, nearest
 from annatac.genome.annotation import as_genes
 from annatac.genome.regions import Region, parse_region
 from annatac.io.fragment_cells import CellFragments
-from annatac.tl.cell_fragments import Fragments, cell_fragments
+from annatac.tl.fragments.cell_fragments import Fragments, cell_fragments
 from annatac.tl.groups import CellGroups, cell_groups
 
 if TYPE_CHECKING:

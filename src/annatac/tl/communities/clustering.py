@@ -15,10 +15,10 @@ from annatac.annotate.annotator import Annotator
 from annatac.errors import AnnatacWarning, ConfigError, InputError
 from annatac.pp.counts import as_csr, opened
 from annatac.pp.validate import validate_counts
-from annatac.tl.cell_graph import leiden, lsi
-from annatac.tl.label_consensus import consensus
-from annatac.tl.marker_peaks import markers
-from annatac.tl.novel_groups import group_names, group_profiles, group_table, model_profiles
+from annatac.tl.communities.cell_graph import leiden, lsi
+from annatac.tl.communities.label_consensus import consensus
+from annatac.tl.communities.novel_groups import group_names, group_profiles, group_table, model_profiles
+from annatac.tl.marking.marker_peaks import markers
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,9 +42,9 @@ def clusters(
 ) -> AnnData | None:
     """Write groups of the novel cells, and beside each cell's label what its cluster's labels agree on.
 
-    Cells are placed by what is open in them (:func:`annatac.tl.cell_graph.lsi`), not by the model, which has not
-    learnt what tells types apart that it does not know. Leiden clusters of the novel cells alone are their groups,
-    Leiden clusters of all cells have a consensus of labels. No label is changed.
+    Cells are placed by what is open in them (:func:`annatac.tl.communities.cell_graph.lsi`), not by the model, which
+    has not learnt what tells types apart that it does not know. Leiden clusters of the novel cells alone are their
+    groups, Leiden clusters of all cells have a consensus of labels. No label is changed.
 
     Parameters
     ----------
@@ -74,9 +74,10 @@ def clusters(
     -------
     None, or the copy. Written: categorical ``obs['annatac_novel_group']`` ('' for cells of none),
     ``obs['annatac_cluster']`` and ``obs['annatac_cluster_label']`` ('' for no consensus); and
-    ``uns['annatac_clusters']`` with tables ``groups`` (see :func:`annatac.tl.novel_groups.group_table`, and
-    ``n_markers``), ``markers`` (``group``, ``peak`` and what :class:`~annatac.tl.marker_table.Markers` says of
-    them), ``consensus``, ``conflicts`` (see :func:`annatac.tl.label_consensus.consensus`) and ``parameters``.
+    ``uns['annatac_clusters']`` with tables ``groups`` (see :func:`annatac.tl.communities.novel_groups.group_table`, and
+    ``n_markers``), ``markers`` (``group``, ``peak`` and what :class:`~annatac.tl.marking.marker_table.Markers` says of
+    them), ``consensus``, ``conflicts`` (see :func:`annatac.tl.communities.label_consensus.consensus`) and
+    ``parameters``.
 
     Raises
     ------

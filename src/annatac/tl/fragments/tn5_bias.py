@@ -12,7 +12,7 @@ from annatac.errors import AnnatacWarning, InputError
 from annatac.genome.chroms import to_ucsc
 from annatac.genome.fasta import Genome, kmer_codes
 from annatac.genome.regions import merged
-from annatac.tl.sites import Sites
+from annatac.tl.fragments.sites import Sites
 
 Ints = npt.NDArray[np.int64]
 _TILE_BP = 200

@@ -1,0 +1,1 @@
+"""Clusters beside the cells' labels: novel groups, consensus and conflicts."""

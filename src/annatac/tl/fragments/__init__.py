@@ -1,0 +1,1 @@
+"""From fragment files, by type: quality, footprints, coverage."""

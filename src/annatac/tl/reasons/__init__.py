@@ -1,0 +1,1 @@
+"""Why a cell got its label: the islands that spoke for it."""

@@ -1,0 +1,1 @@
+"""Pseudo-time, and what changes along it."""
