@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,27 @@ def dataset() -> Callable[[str], Any]:
         return datasets.load(name)
 
     return load
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """``with full_disk(module) as calls``: the second file that the module's ``save_file`` writes meets a full disk.
+
+    ``calls`` grows by the path of each file that was tried.
+    """
+
+    @contextmanager
+    def filled(module: Any) -> Iterator[list[Path]]:
+        save, calls = module.save_file, []
+
+        def full(content: Any, path: Path, **options: Any) -> None:
+            calls.append(path)
+            if len(calls) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            save(content, path, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "save_file", full)
+            yield calls
+
+    return filled

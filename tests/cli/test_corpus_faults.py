@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -104,19 +103,10 @@ def test_a_corpus_that_is_being_written(run, corpus, inputs, outputs):
         assert done.code == 0, "readers go on with what it held when they came"
 
 
-def test_a_full_disk_at_a_shard(run, inputs, model, outputs, monkeypatch):
-    save, calls = shard_module.save_file, []
-
-    def full(arrays, path):
-        calls.append(path)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(arrays, path)
-
+def test_a_full_disk_at_a_shard(run, inputs, model, outputs, full_disk):
     command = ["prepare", inputs / "query.h5ad", inputs / "reference.h5ad", "-o", outputs / "corpus"]
     command += ["--universe", model, "--workers", 1]
-    with monkeypatch.context() as patch:
-        patch.setattr(shard_module, "save_file", full)
+    with full_disk(shard_module):
         done = run(*command)
     assert done.code == 2
     assert "the disk is full" in done.err
@@ -127,20 +117,11 @@ def test_a_full_disk_at_a_shard(run, inputs, model, outputs, monkeypatch):
     Corpus.open(outputs / "corpus").verify()
 
 
-def test_a_full_disk_at_a_later_checkpoint(run, corpus, outputs, monkeypatch):
+def test_a_full_disk_at_a_later_checkpoint(run, corpus, outputs, full_disk):
     """The one before stays, and the run ends as one that was never stopped."""
-    save, calls = checkpoint.save_file, []
-
-    def full(tensors, path, **options):
-        calls.append(path)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path, **options)
-
     command = ["pretrain", corpus, "--recipe", "debug", "--epochs", 3]
     assert run(*command, "-o", outputs / "whole").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_file", full)
+    with full_disk(checkpoint):
         done = run(*command, "-o", outputs / "base")
     assert done.code == 2
     assert "the disk is full" in done.err

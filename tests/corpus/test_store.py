@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import multiprocessing
 import os
@@ -275,18 +274,10 @@ def test_unsorted_islands_are_refused(folder):
         writer.append("odd", odd)
 
 
-def test_a_full_disk_keeps_what_was_finished(folder, monkeypatch):
-    save, calls = shard_module.save_file, []
-
-    def full(arrays, path):
-        save(arrays, path)
-        calls.append(path)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
+def test_a_full_disk_keeps_what_was_finished(folder, full_disk):
     before = sorted(p.name for p in folder.rglob("*"))
-    monkeypatch.setattr(shard_module, "save_file", full)
-    with open_for_writing(folder) as writer, pytest.raises(OutputError, match="the disk is full"):
+    full = pytest.raises(OutputError, match="the disk is full")
+    with open_for_writing(folder) as writer, full_disk(shard_module), full:
         writer.append("large", cells_of(200, 11), shard_tokens=1500)
     assert sorted(p.name for p in folder.rglob("*")) == before
     Corpus.open(folder).verify()

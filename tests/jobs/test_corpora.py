@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -160,19 +159,9 @@ def test_the_same_cells_twice(samples, universe, tmp_path):
     assert list(content(tmp_path / "corpus")) == ["a"]
 
 
-def test_a_full_disk_ends_it_and_keeps_what_was_finished(samples, universe, tmp_path, monkeypatch):
-    save, calls = shard_module.save_file, []
-
-    def full(arrays, path):
-        calls.append(path)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        save(arrays, path)
-
-    monkeypatch.setattr(shard_module, "save_file", full)
-    with pytest.raises(
-        OutputError, match=r"the disk is full.* 1 of 3 samples are in .*the same command adds"
-    ):
+def test_a_full_disk_ends_it_and_keeps_what_was_finished(samples, universe, tmp_path, full_disk):
+    words = r"the disk is full.* 1 of 3 samples are in .*the same command adds"
+    with full_disk(shard_module) as calls, pytest.raises(OutputError, match=words):
         prepare_corpus(paths(samples, "abc"), tmp_path / "corpus", universe=universe, workers=1)
     assert len(calls) == 2, "the others are not tried"
     assert list(content(tmp_path / "corpus")) == ["a"]

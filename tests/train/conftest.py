@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 
 from annatac.config import Recipe
+from annatac.pp.universe import Universe
 from annatac.simulate import simulate_cells
 
 
@@ -47,6 +48,28 @@ def debug() -> Callable[..., Recipe]:
             for section in sections:
                 recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{name: value})})
         return recipe
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def universe() -> Callable[..., Universe]:
+    """``universe(starts, genome, peaks=, genes=)``: islands of 5 kb of chr1 that begin at ``starts``."""
+
+    def make(starts: Any, genome: str = "hg19", *, peaks: Any = None, genes: Any = None) -> Universe:
+        starts = np.array(starts)
+        return Universe(
+            names=np.array([f"chr1:{s}-{s + 5000}" for s in starts], dtype=object),
+            n_peaks=np.ones(len(starts), dtype=np.int32),
+            mean_openness=np.ones(len(starts), dtype=np.float32),
+            chrom=np.array(["chr1"] * len(starts), dtype=object),
+            start=starts,
+            end=starts + 5000,
+            bin_size=5000,
+            genome=genome,
+            peaks=None if peaks is None else np.array(peaks, dtype=object),
+            genes=None if genes is None else np.array(genes, dtype=object),
+        )
 
     return make
 

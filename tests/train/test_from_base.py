@@ -15,7 +15,6 @@ import annatac
 from annatac.corpus import collate
 from annatac.errors import AssemblyError, InputError, OverlapError
 from annatac.model import Network, artifact
-from annatac.pp.universe import Universe
 from annatac.tl.reasons.integrated_gradients import contributions
 from annatac.train.from_base import base_vectors, lent_vectors
 from annatac.train.island_prior import ABSENT, fit_place, prior_profiles
@@ -25,21 +24,10 @@ from annatac.train.wide import fit_wide
 SETTINGS = {"n_types": 3, "n_folds": 3, "c": 0.7, "smoothing": 0.25, "seed": 0}
 
 
-def universe(starts, genes=None) -> Universe:
-    starts = np.array(starts)
-    return Universe(
-        names=np.array([f"chr1:{s}-{s + 5000}" for s in starts], dtype=object),
-        n_peaks=np.ones(len(starts), dtype=np.int32),
-        mean_openness=np.ones(len(starts), dtype=np.float32),
-        chrom=np.array(["chr1"] * len(starts), dtype=object), start=starts, end=starts + 5000,
-        bin_size=5000, genome="hg19", genes=None if genes is None else np.array(genes, dtype=object),
-    )  # fmt: skip
-
-
-def test_lent_vectors_by_hand():
-    own = universe([0, 10_000, 500_000], ["A", "", "B"])
+def test_lent_vectors_by_hand(universe):
+    own = universe([0, 10_000, 500_000], genes=["A", "", "B"])
     vectors = np.array([[1.0, 0], [3, 2], [8, 1]], dtype=np.float32)
-    asked = universe([5000, 2_000_000, 900_000], ["", "", "B;C"])
+    asked = universe([5000, 2_000_000, 900_000], genes=["", "", "B;C"])
     got = lent_vectors(asked, own, vectors)
     np.testing.assert_allclose(got[0], [2, 1], err_msg="the mean of the neighbours")
     np.testing.assert_allclose(got[1], [4, 1], err_msg="the mean of all")
@@ -129,14 +117,14 @@ def test_a_base_model_is_stored_in_8_bits_and_loads_as_it_was(reference, debug, 
     assert len(np.unique(base.network.encoder.table.vectors.detach().numpy()[:, 0])) <= 255
 
 
-def test_a_base_of_other_islands_is_refused_with_the_figures(reference, debug, tmp_path):
+def test_a_base_of_other_islands_is_refused_with_the_figures(reference, debug, universe, tmp_path):
     base = artifact.load(annatac.pretrain(reference, output=tmp_path / "base", recipe=debug(epochs=1)))
     own = base.universe
     cells = sp.csr_matrix(np.ones((3, 6), dtype=np.uint8))
     with pytest.raises(
         OverlapError, match=r"has 0 open islands that the base model knows; at least 5 .* 0 \(0\.0%\)"
     ):
-        base_vectors(replace(universe(range(10**9, 10**9 + 30_000, 5000)), genome=None), base, cells)
+        base_vectors(universe(range(10**9, 10**9 + 30_000, 5000), genome=None), base, cells)
     few = own.take(np.arange(6))
     with pytest.raises(AssemblyError, match=r"base model is on hg\d+, the reference on mm10"):
         base_vectors(replace(few, genome="mm10"), replace(base, universe=replace(own, genome="hg38")), cells)

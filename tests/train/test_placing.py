@@ -20,7 +20,6 @@ from annatac.genome.assemblies import chrom_lengths
 from annatac.genome.liftover import Liftover
 from annatac.model import artifact
 from annatac.pp.lift import Lift
-from annatac.pp.universe import Universe
 from annatac.train.from_base import lent_vectors
 from annatac.train.placing import place
 
@@ -48,20 +47,7 @@ def no_chain_at_hand(monkeypatch):
     monkeypatch.setattr(datasets, "chain_between", lambda one, other: None)
 
 
-def universe(starts, genome, *, peaks=None, genes=None) -> Universe:
-    starts = np.array(starts)
-    return Universe(
-        names=np.array([f"chr1:{s}-{s + 5000}" for s in starts], dtype=object),
-        n_peaks=np.ones(len(starts), dtype=np.int32),
-        mean_openness=np.ones(len(starts), dtype=np.float32),
-        chrom=np.array(["chr1"] * len(starts), dtype=object), start=starts, end=starts + 5000,
-        bin_size=5000, genome=genome,
-        peaks=None if peaks is None else np.array(peaks, dtype=object),
-        genes=None if genes is None else np.array(genes, dtype=object),
-    )  # fmt: skip
-
-
-def test_islands_go_where_their_peaks_go(chain):
+def test_islands_go_where_their_peaks_go(chain, universe):
     """hg38 -> hg19 adds 10,000: by hand, with two peaks, with none known, and past the base's islands."""
     own = universe([100_000, 105_000, 110_000], "hg19")
     lift = Lift(Liftover.read(chain, source="hg38", target="hg19"))
@@ -78,14 +64,14 @@ def test_islands_go_where_their_peaks_go(chain):
     assert got.there.genome == "hg19"
 
 
-def test_an_island_that_lies_across_two_is_shared_by_its_parts(tmp_path):
+def test_an_island_that_lies_across_two_is_shared_by_its_parts(tmp_path, universe):
     half = write_chain(tmp_path / "half.chain.gz", 12_500)
     lift = Lift(Liftover.read(half, source="hg38", target="hg19"))
     got = place(universe([90_000], "hg38"), universe([100_000, 105_000], "hg19"), lift)
     np.testing.assert_allclose(got.weights.toarray(), [[0.5, 0.5]])
 
 
-def test_an_island_without_a_counterpart_takes_its_genes(chain):
+def test_an_island_without_a_counterpart_takes_its_genes(chain, universe):
     own = universe([100_000, 105_000, 500_000], "hg19", genes=["A", "", "B"])
     vectors = np.array([[1.0, 0], [3, 2], [8, 1]], dtype=np.float32)
     lift = Lift(Liftover.read(chain, source="hg38", target="hg19"))

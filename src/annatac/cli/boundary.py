@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from annatac.cli.spelling import as_typed
 from annatac.cli.terminal import speaks
 from annatac.errors import AnnatacError, AnnatacWarning
 
@@ -26,19 +27,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     keep_memory()
-    with tidy_warnings(debug=debug):
+    with tidy_warnings(arguments, debug=debug):
         try:
             code = app(arguments, prog_name="annatac", standalone_mode=False)
             sys.stdout.flush()
         except BaseException as error:
-            code = report(error, debug=debug)
+            code = report(error, arguments, debug=debug)
         else:
             if code == INTERRUPTED and speaks():  # typer turns Ctrl-C into this code
                 _say(_STOPPED)
         return code if isinstance(code, int) else OK
 
 
-def report(error: BaseException, *, debug: bool) -> int:
+def report(error: BaseException, arguments: Sequence[str], *, debug: bool) -> int:
     """Say on standard error what went wrong, and return the exit code."""
     import typer
 
@@ -56,7 +57,7 @@ def report(error: BaseException, *, debug: bool) -> int:
     if getattr(error, "told_elsewhere", False):  # another process of this run has shown its own
         return error.exit_code if isinstance(error, AnnatacError) else INTERNAL
     if isinstance(error, AnnatacError):
-        _say(str(error))
+        _say(as_typed(str(error), arguments))
         return error.exit_code
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer
         error.show()
@@ -87,7 +88,7 @@ def _say(message: str) -> None:
 
 
 @contextmanager
-def tidy_warnings(*, debug: bool) -> Iterator[None]:
+def tidy_warnings(arguments: Sequence[str], *, debug: bool) -> Iterator[None]:
     """Show our own warnings as one line each, once; hide what other libraries say unless ``debug``."""
     shown: set[str] = set()
 
@@ -104,7 +105,7 @@ def tidy_warnings(*, debug: bool) -> Iterator[None]:
                 shown.add(str(message))
                 if not speaks():
                     return
-                print(f"warning: {message}", file=sys.stderr)
+                print(f"warning: {as_typed(str(message), arguments)}", file=sys.stderr)
         elif debug:
             print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr, end="")
 

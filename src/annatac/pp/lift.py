@@ -67,7 +67,7 @@ class Lift:
             raise InputError(
                 f"The query is in islands of {old:,} bp of {self.liftover.source}, the model is on "
                 f"{self.liftover.target}. Lifting islands is lossy: give the peaks or the fragments, which are "
-                "lifted before they are gathered, or ask for it with --lift-islands (lift_islands=True)."
+                "lifted before they are gathered, or ask for it with lift_islands=True."
             )
         else:
             lifted = self._by_largest_part(table, old)

@@ -70,7 +70,7 @@ def _one_each(
         raise LabelError(
             f"Sample '{names[sample]}' of obs['{sample_key}'] has cells of '{found[0]}' and '{found[1]}' in "
             f"obs['{key}']; each sample must have one. A donor seen under both conditions gives two samples: "
-            "name them apart, and give the donor as block_key (--block-key)."
+            "name them apart, and give the donor as block_key."
         )
     of = dict(zip(pairs["sample"].tolist(), pairs["value"].tolist(), strict=True))
     return [values[of[i]] if i in of else "" for i in range(len(names))]
@@ -113,7 +113,7 @@ def design_of(
             f"'{reference}' has {n_samples[0]} and '{other}' has {n_samples[1]} samples with {min_cells} cells "
             f"{what}. At least {MIN_SAMPLES} in each condition are needed, {ADVISED_SAMPLES} or more are advised: "
             "cells of one sample are no replicates, and a difference between two samples says nothing of the "
-            "conditions. Add samples, or lower min_cells (--min-cells) if they are merely small."
+            "conditions. Add samples, or lower min_cells if they are merely small."
         )
     if min(n_samples) < ADVISED_SAMPLES:
         warnings.warn(

@@ -233,7 +233,7 @@ def _prepare(
     background: Background,
 ) -> tuple[list[Motif], PeakSequences, npt.NDArray[np.float64]]:
     if fasta is None:
-        raise InputError("Motifs need the sequence of the assembly: give its FASTA (fasta=, --fasta).")
+        raise InputError("Motifs need the sequence of the assembly: give its FASTA (fasta=).")
     if isinstance(motifs, str | Path):
         chosen = read_motifs(motifs, names=names)
     else:
