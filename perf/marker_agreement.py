@@ -5,8 +5,9 @@ that every cell has a label from a model that never saw it. Marker peaks of the 
 with those of the true types (types of 300 cells or more in truth): Spearman's rank correlation over all
 peaks of the signed -log10 p, the AUC and the log2 fold change, and the overlap of the 100 surest markers.
 Then the known marker genes of each lineage: which of them have a peak nearby at all, and which come out.
-How far the truth's own noise lets them agree is estimated too (see ``ceiling``), and what it gives to weigh the cells
-by their probabilities, or to leave out those without a probability of 0.5.
+How far the truth's own noise lets them agree is estimated too (see ``ceiling``), how far the model's own doubt does
+(see ``doubt``), and what it gives to weigh the cells by their probabilities, or to leave out those without a
+probability of 0.5.
 Written to perf/results/marker_agreement_KEY.json; --keep FILE keeps the out-of-fold probabilities, and reads them
 again. `--set chen2019_snare_adcortex` looks at another experiment. --linear uses logistic regression in place of the
 model (seconds), for comparison.
@@ -109,6 +110,26 @@ def ceiling(adata, key: str, f1: pd.Series, seeds: range) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).groupby("type").mean()
 
 
+def doubt(adata, probabilities: np.ndarray, names: np.ndarray, seeds: range) -> pd.DataFrame:
+    """Return by type how well labels agree with a truth that is drawn from the model's own probabilities.
+
+    Were the probabilities exact, the true types would be such a draw, and nothing that the model knows could tell one
+    draw from another: what the markers of its labels, and those weighed, reach there is all that this much doubt
+    allows. Means over the seeds.
+    """
+    labels = names[probabilities.argmax(axis=1)]
+    by = {"labels": tl.markers(adata, "annotated"), "weighed": tl.markers(adata, "annotated", weigh=True)}
+    tables = []
+    for seed in seeds:
+        below = probabilities.cumsum(axis=1) < np.random.default_rng(seed).random((len(labels), 1))
+        adata.obs["drawn"] = drawn = names[np.minimum(below.sum(axis=1), len(names) - 1)].astype(str)
+        true = tl.markers(adata, "drawn")
+        found = {how: agreement(true, one, drawn, labels) for how, one in by.items()}
+        tables.append(pd.DataFrame({f"doubt_{how}": one["rho_signed_p"] for how, one in found.items()}))
+        tables[-1]["doubt_f1"] = found["labels"]["f1"]
+    return pd.concat(tables).groupby(level=0).mean()
+
+
 def signed(found, row: int) -> np.ndarray:
     """Return -log10 p with the sign of the effect, for every peak."""
     return np.sign(found.auc[row] - 0.5) * -np.log10(np.maximum(found.p_value[row], 1e-300))
@@ -197,8 +218,10 @@ def main() -> int:
     true = tl.markers(adata, given.key, genes=genes)
     annotated = tl.markers(adata, "annotated", genes=genes)
     table = agreement(true, annotated, truth, labels)
-    weighed = agreement(true, tl.markers(adata, "annotated", weigh=True), truth, labels)
-    table["rho_signed_p_weighed"] = weighed["rho_signed_p"]
+    weighed = tl.markers(
+        adata, "annotated", genes=genes, weigh=True
+    )  # what `annatac markers` does with its labels
+    table["rho_signed_p_weighed"] = agreement(true, weighed, truth, labels)["rho_signed_p"]
     confident = pd.Series(labels.astype(object), index=adata.obs_names).where(
         probabilities.max(axis=1) >= 0.5
     )
@@ -207,10 +230,11 @@ def main() -> int:
     table["rho_signed_p_confident"] = agreement(true, tl.markers(adata, "confident"), truth, left)[
         "rho_signed_p"
     ]
+    table = table.join(doubt(adata, probabilities, names, range(2)))
     table = table.join(ceiling(adata, given.key, table["f1"], range(2)))
     print(f"accuracy of the out-of-fold labels {np.mean(labels == truth):.3f}")
     print(table.round(3).to_string())
-    lists = known_genes(annotated, genes) if is_granja else {}
+    lists = known_genes(weighed, genes) if is_granja else {}
     for lineage, parts in lists.items():
         print(lineage)
         for words, symbols in parts.items():

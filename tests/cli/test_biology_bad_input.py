@@ -223,7 +223,7 @@ REFUSED = [
     ("explain OUT --model MODEL --plot o/x.xyz --csv o/x.csv", "no kind of picture"),
     # embed, plot, report
     ("embed QUERY -o o/e.h5ad", "X_annatac.*is missing.*`annatac annotate`"),
-    ("embed OUT -o o/e.h5ad --n-neighbors 5000", "n_neighbors is 5000, for 120 cells"),
+    ("embed OUT -o o/e.h5ad --n-neighbors 5000", "--n-neighbors is 5000, for 120 cells"),
     ("plot umap OUT -o o/u.png", "X_umap.*`annatac embed`"),
     ("plot umap QUERY -o o/u.png", "no column 'annatac_label'.*`annatac annotate` writes it"),
     ("plot confusion OUT -o o/c.png --truth cell_typ", "Did you mean 'cell_type'"),

@@ -113,5 +113,5 @@ def test_clusters(run, cells, outputs):
     assert "Groups of novel cells" in page.read_text(encoding="utf-8")
     before = cells.read_bytes()
     done = run("clusters", cells, "--min-share", 0.1)
-    assert (done.code, "min_share is 0.1; 0.5 to 1 is expected" in done.err) == (2, True)
+    assert (done.code, "--min-share is 0.1; 0.5 to 1 is expected" in done.err) == (2, True)
     assert cells.read_bytes() == before

@@ -37,6 +37,7 @@ def some_footprints(*, corrected=True):
         position=np.arange(-250, 251),
         insertions=seen,
         expected=rng.uniform(30, 60, (2, 3, 501)) if corrected else None,
+        bias_variance=np.zeros(2) if corrected else None,
         n_sites=np.array([1200, 30]),
         n_cells=np.array([100, 200, 300]),
         core_bp=np.array([19, 12]),

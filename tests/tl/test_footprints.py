@@ -16,7 +16,7 @@ from annatac import tl
 from annatac.errors import AnnatacWarning, AssemblyError, ConfigError, InputError, LabelError
 from annatac.genome.fasta import Genome, kmer_codes
 from annatac.tl.fragments.sites import read_sites
-from annatac.tl.fragments.tn5_bias import KmerBias, expected_insertions
+from annatac.tl.fragments.tn5_bias import REACH_BP, KmerBias, Preference, expected_insertions
 
 PERF = Path(__file__).parents[2] / "perf" / "footprint_recovery.py"
 
@@ -144,9 +144,27 @@ def test_expected_insertions_by_hand(tmp_path):
     # - at 6, positions 7, 6, 5: GT, CG, AC -> 12, 7, 2
     plus, minus = np.array([12, 13, 2]) / 27, np.array([12, 7, 2]) / 21
     by_site = np.array([[10, 0], [6, 3]], dtype=np.int32)
-    found = expected_insertions(genome, sites, by_site, bias, flank_bp=1)
+    known = Preference(by_base=np.ones((2 * REACH_BP + 1, 5)), by_kmer=bias, kmer_variance=bias / 100)
+    core = np.array([False, True, False])
+    found, variance = expected_insertions(genome, sites, by_site, known, flank_bp=1, zones=[(core, ~core)])
     np.testing.assert_allclose(found[0, 0], 10 * plus + 6 * minus)
     np.testing.assert_allclose(found[0, 1], 3 * minus)
+    # core: TA 130 / 27 and CG 9 * 7 / 21; shoulder: GT 120 / 27 + 9 * 12 / 21, AC 20 / 27 + 9 * 2 / 21
+    ta, cg, gt, ac = 130 / 27, 3, 120 / 27 + 36 / 7, 20 / 27 + 6 / 7
+    shares = np.array([ta, cg]) / (ta + cg), np.array([gt, ac]) / (gt + ac)
+    by_hand = shares[0] ** 2 @ [0.13, 0.07] + shares[1] ** 2 @ [0.12, 0.02]
+    np.testing.assert_allclose(variance, [by_hand])
+
+
+def test_bases_far_from_the_cut_by_hand(tmp_path):
+    by_base = np.ones((2 * REACH_BP + 1, 5))
+    by_base[0, 3], by_base[-1, 1] = 3, 5  # T 10 bp before the cut, C 10 bp after it
+    known = Preference(by_base=by_base, by_kmer=np.ones(16), kmer_variance=np.ones(16))
+    bases = np.zeros(23, dtype=np.uint8)
+    bases[[0, 22]] = 3, 1
+    weight, code = known.weigh(bases)
+    np.testing.assert_array_equal(weight, [3, 1, 5])
+    np.testing.assert_array_equal(code, [0, 0, 0])
 
 
 def test_openness_does_not_look_like_a_preference(tmp_path):
@@ -167,7 +185,12 @@ def test_openness_does_not_look_like_a_preference(tmp_path):
     background = pd.DataFrame({"chrom": ["1"], "start": [0], "end": [n]})
     learner = KmerBias(genome, background, k=3, avoid=far, avoid_bp=10)
     learner.add("chr1", position)
-    found = learner.fit()
+    learnt = learner.fit()
+    first, *_, last = range(REACH_BP - 1, REACH_BP + 2)
+    triples = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)))
+    found = learnt.by_kmer * np.prod(learnt.by_base[np.arange(first, last + 1)[:, None], triples], axis=0)
+    beyond = np.delete(learnt.by_base[:, :4], np.arange(first, last + 1), axis=0)
+    assert np.abs(beyond - 1).max() < 0.03, "what no k-mer of the truth reaches has no say"
     ratio = found / truth
     assert ratio.std() / ratio.mean() < 0.03
     gc = np.array([sum(int(c) in (1, 2) for c in np.base_repr(i, 4).zfill(3)) for i in range(64)])

@@ -292,6 +292,30 @@ def test_cells_of_doubtful_type_count_less():
     assert np.corrcoef(weighed[place], true)[0, 1] > np.corrcoef(hard[place], true)[0, 1]
 
 
+def test_the_models_own_labels_are_weighed_and_novel_cells_count_for_no_type():
+    cells = simulate_cells(200, cell_types=2, n_islands=100, open_islands=20, seed=2)
+    label = cells.obs["cell_type"].astype(str).to_numpy().astype(object)
+    classes = sorted(set(label))
+    label[:40] = "Novel_cell_type"
+    cells.obs["annatac_label"] = cells.obs["of"] = label
+    unsure = np.where((label == classes[0])[:, None], [0.75, 0.25], [0.25, 0.75])
+    unsure[:40] = [1.0, 0.0]  # the nearest type, which they are not
+    cells.obsm["annatac_probabilities"] = unsure.astype(np.float32)
+    assert not tl.markers(cells).parameters["weigh"], "nobody knows whose probabilities these are"
+    cells.uns["annatac"] = {"classes": np.array(classes)}
+    found = tl.markers(cells)
+    assert found.parameters["weigh"]
+    assert not tl.markers(cells, "of").parameters["weigh"]
+    row, novel = found.row_of(classes[0]), found.row_of("Novel_cell_type")
+    hard = tl.markers(cells, weigh=False)
+    assert np.abs(found.auc[row] - hard.auc[row]).max() > 0.01
+    np.testing.assert_allclose(
+        found.auc[novel], hard.auc[novel], rtol=1e-5, err_msg="unknown to the model: whole"
+    )
+    cells.obsm["annatac_probabilities"][:40] = [0, 1]
+    np.testing.assert_array_equal(found.auc, tl.markers(cells).auc)
+
+
 def test_weighing_needs_the_models_probabilities():
     cells = simulate_cells(100, cell_types=2, n_islands=100, open_islands=20)
     with pytest.raises(InputError, match="needs the model's probabilities, and obsm has no"):

@@ -80,9 +80,8 @@ def explain(
         )
         shown = found.of_cell(name, n_top=10)
     else:
-        say(
-            f"{len(found.cells):,} cells of {len(found.targets)} types; the islands that speak most for each:"
-        )
+        types = "1 type" if len(found.targets) == 1 else f"{len(found.targets)} types"
+        say(f"{len(found.cells):,} cells of {types}; the islands that speak most for each:")
         shown = found.table(n_top=10 if len(found.targets) == 1 else 3)
     hidden = [column for column in ("chrom", "start", "end") if column in shown]
     say(shown.drop(columns=hidden).to_string(index=False, float_format=lambda value: f"{value:.3f}"))

@@ -22,11 +22,13 @@ def markers(
         typer.Option(metavar="COLUMN", help="Donors: adds a test with donors as replicates (3 or more)."),
     ] = None,
     weigh: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--weigh", help="Count each cell by its probability of the type, not by its label alone."
+            "--weigh/--no-weigh",
+            help="Count each cell by its probability of the type, not by its label alone. By default where the "
+            "types are the model's labels.",
         ),
-    ] = False,
+    ] = None,
     fdr: Annotated[float, typer.Option(min=0, max=1, help="Largest false discovery rate.")] = 0.05,
     fold: Annotated[float, typer.Option(help="Smallest log2 fold change to the background.")] = 0.5,
     bed: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the peaks as BED too.")] = None,

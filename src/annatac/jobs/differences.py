@@ -24,7 +24,7 @@ def markers(
     groupby: str | None = None,
     genes: str | Path | None = None,
     donor_key: str | None = None,
-    weigh: bool = False,
+    weigh: bool | None = None,
     max_fdr: float = 0.05,
     min_log2_fold_change: float = 0.5,
     bed: str | Path | None = None,

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
+_FEW_FRAGMENTS, _SMOOTH_BP = (
+    100_000,
+    11,
+)  # fewer fragments a type are drawn smoothed; a helix turns in 10.5 bp
+
 
 def tss_profile(
     adata: AnnData, *, types: list[str] | None = None, smooth_bp: int = 21, ax: Axes | None = None
@@ -82,6 +87,8 @@ def tss_profile(
 def fragment_sizes(adata: AnnData, *, types: list[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw how long the fragments of each cell type are: the ladder of nucleosomes.
 
+    A type's shares are means over 11 bp where it has under 100,000 fragments.
+
     Parameters
     ----------
     adata
@@ -104,11 +111,14 @@ def fragment_sizes(adata: AnnData, *, types: list[str] | None = None, ax: Axes |
     ax = axes_or_new(ax, 6.4, 3.6)
     names = [str(name) for name in found["types"]]
     colors = type_colors([str(name) for name in found.get("type_order", names)])
+    few = False
     for t in _rows(names, types):
         if sizes[t].sum() == 0:
             continue
-        share = 100 * sizes[t] / sizes[t].sum()
-        ax.plot(np.arange(longest), share[:longest], color=colors[names[t]], linewidth=1.1, label=names[t])
+        share = 100 * sizes[t, :longest] / sizes[t].sum()
+        if sizes[t].sum() < _FEW_FRAGMENTS:
+            few, share = True, running_mean(share, _SMOOTH_BP)
+        ax.plot(np.arange(longest), share, color=colors[names[t]], linewidth=1.1, label=names[t])
     ax.set_xlim(0, longest)
     ax.set_ylim(bottom=0)
     top = ax.get_ylim()[1]
@@ -119,7 +129,7 @@ def fragment_sizes(adata: AnnData, *, types: list[str] | None = None, ax: Axes |
             ax.text(at, 1.04 * top, words, ha="center", va="bottom", fontsize=8, color="#666666")
     ax.set_ylim(0, top * 1.14)
     _draw_log_inset(ax, sizes, names, colors, _rows(names, types))
-    ax.set_xlabel("fragment length (bp)")
+    ax.set_xlabel("fragment length (bp)" + (f", mean over {_SMOOTH_BP} bp" if few else ""))
     ax.set_ylabel("share of fragments (% a bp)")
     over = sizes[:, longest].sum() / max(sizes.sum(), 1)
     ax.set_title(f"{int(sizes.sum()):,} fragments, {over:.2%} of {longest:,} bp or longer", fontsize=11)
@@ -135,7 +145,8 @@ def _draw_log_inset(
     inset = ax.inset_axes((0.44, 0.4, 0.54, 0.46))
     for t in rows:
         if sizes[t].sum() > 0:
-            share = running_mean(100 * sizes[t, :longest] / sizes[t].sum(), 5)
+            width = _SMOOTH_BP if sizes[t].sum() < _FEW_FRAGMENTS else 5
+            share = running_mean(100 * sizes[t, :longest] / sizes[t].sum(), width)
             inset.plot(np.arange(longest), np.where(share > 0, share, np.nan), color=colors[names[t]], lw=0.8)
     inset.set_yscale("log")
     inset.set_xlim(0, longest)

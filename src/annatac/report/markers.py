@@ -84,7 +84,7 @@ def computed_markers(adata: AnnData, *, genes: str | Path | pd.DataFrame | None,
 
 
 def _counts_in_memory(adata: AnnData) -> AnnData:
-    """Return the cells with what markers need: X, labels, features, measures to match on."""
+    """Return the cells with what markers need: X, labels and their probabilities, features, measures to match on."""
     from anndata import AnnData as InMemory
 
     counts = adata.X[:]
@@ -92,7 +92,8 @@ def _counts_in_memory(adata: AnnData) -> AnnData:
         X=counts if sp.issparse(counts) else np.asarray(counts),
         obs=adata.obs.copy(),
         var=adata.var.copy(),
-        uns={name: adata.uns[name] for name in (keys.GENOME,) if name in adata.uns},
+        uns={name: adata.uns[name] for name in (keys.GENOME, keys.UNS) if name in adata.uns},
+        obsm={name: adata.obsm[name][:] for name in (keys.PROBABILITIES,) if name in adata.obsm},
     )
 
 

@@ -63,6 +63,8 @@ def methods(
             "log2 fold change of at least 0.5. As labels and tests use the same counts, p-values rank regions and "
             "do not prove that a type exists."
         )
+        if markers.get("weigh"):
+            parts.append("In these tests each cell counted by its probability of the type.")
     if map_origin.startswith("UMAP of"):
         parts.append(f"Cells were laid out by {map_origin}.")
     if truth_accuracy is not None and cells.truth is not None:

@@ -29,6 +29,9 @@ class Footprints:
     expected
         float64, the same shape: what the bias of Tn5 alone would give for as many insertions at the same
         sites; None without a FASTA.
+    bias_variance
+        float64, motifs: variance of the logarithm of core over shoulder that the counting of k-mers leaves in
+        ``expected``; None without a FASTA.
     n_sites, n_cells
         int64: sites of each motif, cells of each type.
     core_bp
@@ -45,6 +48,7 @@ class Footprints:
     position: npt.NDArray[np.int64]
     insertions: npt.NDArray[np.int64]
     expected: Floats | None
+    bias_variance: Floats | None
     n_sites: npt.NDArray[np.int64]
     n_cells: npt.NDArray[np.int64]
     core_bp: npt.NDArray[np.int64]
@@ -104,14 +108,16 @@ class Footprints:
         -------
         DataFrame: motif, cell_type, n_sites, n_cells, n_insertions (in the window), n_core (in the core),
         depth (1 - core / shoulder, of insertions over expected ones: 0 no protection, 1 full), depth_se (its
-        Poisson error), flank_accessibility (shoulder over outer flank, fold), depth_subtract (shoulder minus
-        core of the subtracted profile, in units of the outer flank), depth_uncorrected (as depth, of the
-        insertions alone), is_bias_corrected.
+        error by the counts of insertions and of the k-mers that taught the bias), flank_accessibility (shoulder over
+        outer flank, fold), depth_subtract (shoulder minus core of the subtracted profile, in units of the outer
+        flank), depth_uncorrected (as depth, of the insertions alone), is_bias_corrected.
         """
         rows = []
         subtracted = self.profile("subtract")
         for m, motif in enumerate(self.motifs):
-            core, shoulder, outer = self._zones(m)
+            core, shoulder = zones(self.position, int(self.core_bp[m]), self.shoulder_bp)
+            outer = self._is_outer()
+            of_bias = 0.0 if self.bias_variance is None else self.bias_variance[m]
             for t, name in enumerate(self.types):
                 seen = self.insertions[m, t].astype(float)
                 expected = np.ones_like(seen) if self.expected is None else self.expected[m, t]
@@ -120,7 +126,7 @@ class Footprints:
                     in_core = n_core / expected[core].sum()
                     in_shoulder = n_shoulder / expected[shoulder].sum()
                     ratio = in_core / in_shoulder
-                    error = ratio * np.sqrt(1 / max(n_core, 1.0) + 1 / n_shoulder)
+                    error = ratio * np.sqrt(1 / max(n_core, 1.0) + 1 / n_shoulder + of_bias)
                     flank = in_shoulder / (seen[outer].sum() / expected[outer].sum())
                     plain = 1 - seen[core].mean() / seen[shoulder].mean()
                 rows.append(
@@ -158,15 +164,19 @@ class Footprints:
             table[f"profile_{name}"] = self.profile(name).ravel()
         return table
 
-    def _zones(self, motif: int) -> tuple[npt.NDArray[np.bool_], ...]:
-        """Return which positions are the core, its shoulders and the outer flanks."""
-        x, width = self.position, int(self.core_bp[motif])
-        first, last = -((width - 1) // 2), width // 2  # of an even width the left one of two is the middle
-        core = (x >= first) & (x <= last)
-        near = (x >= first - self.shoulder_bp) & (x <= last + self.shoulder_bp)
-        return core, near & ~core, np.abs(x) > int(x.max()) - self.flank_norm_bp
+    def _is_outer(self) -> npt.NDArray[np.bool_]:
+        return np.abs(self.position) > int(self.position.max()) - self.flank_norm_bp
 
     def _over_flank(self, values: Floats) -> Floats:
-        outer = np.abs(self.position) > int(self.position.max()) - self.flank_norm_bp
-        mean = values[..., outer].mean(axis=-1, keepdims=True)
+        mean = values[..., self._is_outer()].mean(axis=-1, keepdims=True)
         return np.divide(values, mean, out=np.full(values.shape, np.nan), where=mean > 0)
+
+
+def zones(
+    position: npt.NDArray[np.int64], core_bp: int, shoulder_bp: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which positions are the core and which its shoulders, bool like ``position``."""
+    first, last = -((core_bp - 1) // 2), core_bp // 2  # of an even width the left one of two is the middle
+    core = (position >= first) & (position <= last)
+    near = (position >= first - shoulder_bp) & (position <= last + shoulder_bp)
+    return core, near & ~core

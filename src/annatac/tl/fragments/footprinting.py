@@ -17,7 +17,7 @@ from annatac.genome.chroms import to_ucsc
 from annatac.genome.fasta import Genome
 from annatac.genome.intervals import intervals_of
 from annatac.tl.fragments.cell_fragments import Fragments, cell_fragments
-from annatac.tl.fragments.footprint_profiles import Footprints
+from annatac.tl.fragments.footprint_profiles import Footprints, zones
 from annatac.tl.fragments.sites import SiteCounter, SiteInput, Sites, read_sites
 from annatac.tl.fragments.tn5_bias import KmerBias, expected_insertions
 from annatac.tl.groups import cell_groups
@@ -50,7 +50,7 @@ def footprints(
     """Return the Tn5 insertions around sites, by cell type, with what the bias of Tn5 alone would give.
 
     Each fragment is two insertions, at ``start`` and ``end - 1``. With a FASTA, the preference of Tn5 for
-    each k-mer is learnt from all cells' insertions in ``background`` (see
+    the bases and the k-mer around a cut is learnt from all cells' insertions in ``background`` (see
     :class:`annatac.tl.fragments.tn5_bias.KmerBias`) and laid over the sites; both ways of correcting, ``subtract`` and
     ``divide``, are then to be had from the result.
 
@@ -91,7 +91,7 @@ def footprints(
 
     Notes
     -----
-    Departures from ArchR: the bias is learnt from all types together, since the enzyme is the same, which
+    Departures from ArchR: single bases within 10 bp have a factor beside the k-mer; the bias is learnt from all types together, since the enzyme is the same, which
     keeps it steady for small types; expected insertions weigh each site by how open it is in the type; and
     openness is divided out before k-mers are compared.
 
@@ -146,15 +146,24 @@ def footprints(
             f"No insertion of the cells lies within {flank_bp} bp of any of the {len(placed):,} sites, which "
             f"are on {', '.join(list(placed.bounds)[:3])}. Check the assembly of both."
         )
-    expected = None
+    position = np.arange(-flank_bp, flank_bp + 1)
+    expected, variance = None, None
     if sequence is not None and bias is not None and counter.by_site is not None:
-        expected = expected_insertions(sequence, placed, counter.by_site, bias.fit(), flank_bp=flank_bp)
+        expected, variance = expected_insertions(
+            sequence,
+            placed,
+            counter.by_site,
+            bias.fit(),
+            flank_bp=flank_bp,
+            zones=[zones(position, int(width), shoulder_bp) for width in cores],
+        )
     return Footprints(
         motifs=placed.names,
         types=groups.names,
-        position=np.arange(-flank_bp, flank_bp + 1),
+        position=position,
         insertions=counter.counts,
         expected=expected,
+        bias_variance=variance,
         n_sites=placed.n_sites,
         n_cells=groups.n_cells,
         core_bp=cores,

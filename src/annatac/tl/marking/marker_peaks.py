@@ -48,7 +48,7 @@ def markers(
     n_background: int = 10,
     max_background: int | None = 10_000,
     min_cells: int = 10,
-    weigh: bool = False,
+    weigh: bool | None = None,
     seed: int = 0,
 ) -> Markers:
     """Return how each peak differs between the cells of each type and background cells of the same depth.
@@ -84,7 +84,9 @@ def markers(
         Types with fewer cells are left out, with a warning.
     weigh
         Count each compared cell by the probability of the type that the model gave it, on either side, instead of
-        wholly by its label. A cell that may be of a sibling type then says less.
+        wholly by its label. A cell that may be of a sibling type then says less. By default so for the model's own
+        labels (``annatac_label``) where the probabilities are there, and not for other groups. Cells of a group that
+        the model does not know, the novel ones too, count wholly for it and not for others.
     seed
         Seed of the order in which cells choose their background.
 
@@ -121,6 +123,8 @@ def markers(
     chosen = large_groups(codes, names, min_cells, key=groupby)
     if types is not None:
         chosen = _chosen(chosen, names, types, groupby)
+    if weigh is None:
+        weigh = groupby == keys.LABEL and bool(set(names) & set(_classes(adata)))
     weight = _probabilities(adata, codes, names) if weigh else None
     peaks = _peaks(adata, genes)
     validate_counts(adata)
@@ -225,23 +229,31 @@ def _compare(
 
 
 def _probabilities(adata: AnnData, codes: npt.NDArray[np.int64], names: list[str]) -> npt.NDArray[np.float32]:
-    """Return the model's probability of each group in each cell; of a group it does not know, 1 inside, else 0."""
+    """Return each cell's weight in each group: the model's probability, or 1 or 0 where it does not know its group."""
     if keys.PROBABILITIES not in adata.obsm:
         raise InputError(
             f"weigh needs the model's probabilities, and obsm has no '{keys.PROBABILITIES}'. Annotate the cells "
             "first, or leave weigh out."
         )
-    known = [str(name) for name in adata.uns[keys.UNS]["classes"]]
+    known = _classes(adata)
     if not set(names) & set(known):
         raise InputError(
             f"weigh needs groups that are types of the model; '{names[0]}' and the others are none. Its types: "
             f"{', '.join(known[:5])}."
         )
     weight = (codes[:, None] == np.arange(len(names))).astype(np.float32)
-    for column, name in enumerate(names):
-        if name in known:
-            weight[:, column] = adata.obsm[keys.PROBABILITIES][:, known.index(name)]
+    is_known = np.isin(names, known)
+    called = (codes >= 0) & is_known[codes]  # a novel cell is of no type, however likely the nearest is
+    for column in np.flatnonzero(is_known):
+        weight[called, column] = adata.obsm[keys.PROBABILITIES][called, known.index(names[column])]
     return weight
+
+
+def _classes(adata: AnnData) -> list[str]:
+    """Return the types of the probabilities in ``adata``; none where there are no probabilities."""
+    if keys.PROBABILITIES not in adata.obsm:
+        return []
+    return [str(name) for name in adata.uns.get(keys.UNS, {}).get("classes", ())]
 
 
 def _peaks(adata: AnnData, genes: str | Path | pd.DataFrame | None) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from annatac import keys
-from annatac.errors import ConfigError, InputError
+from annatac.errors import AnnatacWarning, ConfigError, InputError
 from annatac.genome.elements import element_of, gene_model
 from annatac.genome.intervals import intervals_of
 from annatac.pp.validate import validate_counts
@@ -65,6 +66,11 @@ def elements(
         No column ``groupby``, or no type with enough cells.
     ConfigError
         A number out of range.
+
+    Warns
+    -----
+    AnnatacWarning
+        Types are left out, or so small that one open cell is ``min_share`` of them.
     """
     if not 0 < min_share <= 1:
         raise ConfigError(f"min_share is {min_share}; expected more than 0 and at most 1.")
@@ -88,6 +94,14 @@ def elements(
         )
     n_cells = np.bincount(codes[codes >= 0], minlength=len(names))
     n_open = group_sums(adata, codes, len(names))[1]
+    single = [names[code] for code in large if min_share * n_cells[code] <= 1]
+    if single:
+        warnings.warn(
+            f"Of {', '.join(single)} one open cell makes a peak the type's ({min_share:g} of the cells are one or "
+            "less): such shares, and those of all types with them, are of chance openings too. Raise min_share.",
+            AnnatacWarning,
+            stacklevel=2,
+        )
     is_open = n_open[large] >= min_share * n_cells[large][:, None]
     is_open &= n_open[large] > 0
     rows = []
