@@ -91,9 +91,9 @@ def footprints(
 
     Notes
     -----
-    Departures from ArchR: single bases within 10 bp have a factor beside the k-mer; the bias is learnt from all types together, since the enzyme is the same, which
-    keeps it steady for small types; expected insertions weigh each site by how open it is in the type; and
-    openness is divided out before k-mers are compared.
+    Departures from ArchR: single bases within 10 bp have a factor beside the k-mer; the bias is learnt from all
+    types together, since the enzyme is the same, which keeps it steady for small types; expected insertions weigh
+    each site by how open it is in the type; and openness is divided out before sequences are compared.
 
     Raises
     ------
