@@ -20,7 +20,7 @@ from annatac.annotate.depth import DepthTrend, LogDepth
 from annatac.annotate.evidence import evidence_of, evidence_without, profiles_of
 from annatac.annotate.fit import new_network
 from annatac.annotate.novelty import Rarity, Surprise
-from annatac.annotate.trust import NOT_CALIBRATED
+from annatac.annotate.trust import NOT_CALIBRATED, CellScores, Trust
 from annatac.config import Recipe
 from annatac.errors import ConfigError, ModelError
 from annatac.simulate import simulate_cells
@@ -148,6 +148,56 @@ def test_rarity_is_the_share_of_held_out_cells_and_never_ties_beyond_them():
     assert (np.diff(beyond) > 0).all()
     assert (beyond <= 1).all()
     assert np.isfinite(Rarity(np.zeros(30))([0.0, 1.0])).all()
+
+
+def test_shares_within_a_type_by_hand():
+    """40 held-out cells of type 1 lie beyond nearly all 960 of type 0."""
+    scores = np.concatenate([np.arange(960.0), 950.5 + np.arange(40)])
+    types = np.repeat([0, 1], [960, 40])
+    order = np.argsort(scores)
+    found = Rarity(scores[order], types[order])
+    x = np.array([970.5])  # 20 of the 40 lie under it, and all of type 0
+    of_all = found(x)[0]
+    assert of_all > 0.95
+    own = (40 * 21 / 41 + 5 * of_all) / 45  # the grid of 40 scores: i / 41, and five cells for all types
+    assert found.within_type(x, np.array([1]))[0] == pytest.approx(own, abs=1e-4)
+    assert found.within_type(x, np.array([0]))[0] > 0.99
+    assert found.within_type(x, np.array([7]))[0] == pytest.approx(of_all), "no held-out cell was called so"
+    assert Rarity(scores[order]).within_type(x, np.array([1]))[0] == pytest.approx(of_all), "an older model"
+    rising = found.within_type(np.linspace(900, 1200, 50), np.ones(50, dtype=int))
+    assert (np.diff(rising) >= 0).all()
+
+
+def test_false_alarms_within_a_type_stay_under_twice_the_rate():
+    random = np.random.default_rng(11)
+
+    def drawn(n):
+        types = (random.random(n) < 0.03).astype(np.int64)
+        return random.normal(0, 1, n) + 3 * types, types
+
+    held, held_types = drawn(40_000)
+    order = np.argsort(held)
+    found = Rarity(held[order], held_types[order])
+    scores, types = drawn(40_000)
+    judged = CellScores(found(scores), found.within_type(scores, types), np.zeros(40_000))
+    rare = types == 1
+    assert (judged.novelty[rare] > 0.95).mean() > 0.8, (
+        "by one threshold for all, most of a rare type is novel"
+    )
+    assert judged.is_novel(0.05)[rare].mean() == pytest.approx(0.1, abs=0.02)
+    assert judged.is_novel(0.05).mean() < 0.05
+    assert (judged.is_novel(0.2) >= judged.is_novel(0.05)).all()
+
+
+def test_a_model_of_before_types_were_kept_judges_all_cells_alike(annotator):
+    trust = annotator.trust
+    assert trust.novelty.rarity.types is not None
+    older = {name: array for name, array in trust.tensors().items() if name != "novelty_types"}
+    again = Trust.of(annotator.artifact.calibration, older)
+    assert again.novelty.rarity.types is None
+    x = np.linspace(0, 9, 20)
+    shares = again.novelty.rarity.within_type(x, np.zeros(20, dtype=int))
+    np.testing.assert_array_equal(shares, trust.novelty.rarity(x))
 
 
 def _by_loops(tokens, log_ratios, log_background):

@@ -38,11 +38,12 @@ class CallSettings:
     ----------
     novelty_method
         'evidence': a cell is novel where less speaks for its best type than for all but a share
-        ``novelty_rate`` of held-out reference cells of its depth; 'softmax', the paper's rule: where its best
+        ``novelty_rate`` of held-out reference cells of its depth, and all but twice that share of those called
+        like it; 'softmax', the paper's rule: where its best
         softmax, before calibration, is under ``novelty_threshold``. None: the first where the model can, the
         second where a threshold is given.
     novelty_rate
-        Share of cells of known types that may be called novel.
+        Share of cells of known types that may be called novel; of those of one type, twice as many.
     novelty_threshold
         None: 0.5 where it is needed.
     min_open
@@ -151,11 +152,14 @@ def make_calls(
     logits = predicted.logits if adapted is None else adapted
     probabilities = softmax(logits) if trust is None else trust.probabilities(logits, n_open)
     probabilities[n_open == 0] = raw[n_open == 0]
+    is_novel = raw.max(1) < (settings.novelty_threshold or 0)
     if trust is not None:
-        unfit, doublet = trust.scores(tokens, predicted.decision, n_open)
-        novelty = unfit if settings.novelty_method == EVIDENCE else novelty
+        scores = trust.scores(tokens, predicted.logits, predicted.decision, n_open)
+        doublet = scores.doublet
+        if settings.novelty_method == EVIDENCE:
+            novelty, is_novel = scores.novelty, scores.is_novel(settings.novelty_rate)
     is_low = n_open < max(settings.min_open, 1)  # without a known island there is nothing to go by
-    is_novel = _is_novel(novelty, raw, settings) & ~is_low
+    is_novel &= ~is_low
     best = probabilities.argmax(1)
     is_doublet = np.zeros(len(best), bool) if doublet is None else doublet > 1 - DOUBLET_RATE
     reasons = {
@@ -201,14 +205,6 @@ def _check_adaptable(annotator: Annotator) -> None:
             "Adapting to a query needs the types' profiles in the model's `reference.safetensors`, and this model was "
             "made without. Fine-tune it again and keep the reference, or leave `--adapt` away."
         )
-
-
-def _is_novel(
-    novelty: npt.NDArray[np.float32], softmax: npt.NDArray[np.float32], settings: CallSettings
-) -> npt.NDArray[np.bool_]:
-    if settings.novelty_threshold is not None:
-        return np.asarray(softmax.max(1) < settings.novelty_threshold)
-    return np.asarray(novelty > 1 - settings.novelty_rate)
 
 
 def is_ambiguous(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,8 @@ from scipy.special import log_ndtr
 from annatac.annotate.depth import DepthTrend, Floats
 
 TAIL = 0.05  # the share of held-out cells whose scores are followed by an exponential
+WITHIN_TYPE = 2.0  # as many times the share of all cells may be called novel of one type's
+_POOLED_CELLS = 5  # in a type's own share, so many cells stand for all types
 
 
 @dataclass(frozen=True)
@@ -26,22 +28,48 @@ class Rarity:
     ----------
     scores
         float64 (m,), of held-out cells, rising.
+    types
+        int64 (m,), what these cells were called, 0..C-1; None where it is not known.
     """
 
     scores: Floats
+    types: npt.NDArray[np.int64] | None = None
 
     def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the shares of n scores, float32 (n,), in [0, 1]."""
-        x, held = np.asarray(values, dtype=np.float64), self.scores
-        if len(held) == 0:
-            return np.zeros(len(x), np.float32)
-        grid = (np.arange(len(held)) + 1) / (len(held) + 1)
-        share = np.interp(x, held, grid, left=0.0)
-        edge = float(np.interp(1 - TAIL, grid, held))
-        beyond = held[held > edge] - edge
-        scale = max(float(beyond.mean()) if len(beyond) else 0.0, 1e-6)
-        tail = 1 - TAIL * np.exp(-np.maximum(x - edge, 0) / scale)
-        return np.asarray(np.where(x > edge, tail, np.minimum(share, 1 - TAIL)), dtype=np.float32)
+        return _share_under(np.asarray(values, dtype=np.float64), self.scores).astype(np.float32)
+
+    def within_type(self, values: npt.ArrayLike, types: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Return the shares among the held-out cells that are called like each cell, float32 (n,), in [0, 1].
+
+        Each is shrunk towards the share of all held-out cells, which counts for 5 cells.
+
+        Parameters
+        ----------
+        values, types
+            (n,), the cells' scores and what they are called.
+        """
+        x = np.asarray(values, dtype=np.float64)
+        shares = _share_under(x, self.scores)
+        if self.types is not None:
+            for one in np.unique(types):
+                held, cells = self.scores[self.types == one], types == one
+                total = len(held) * _share_under(x[cells], held) + _POOLED_CELLS * shares[cells]
+                shares[cells] = total / (len(held) + _POOLED_CELLS)
+        return shares.astype(np.float32)
+
+
+def _share_under(x: Floats, held: Floats) -> Floats:
+    """Return the share of held-out scores (m,), rising, under each of n scores, (n,)."""
+    if len(held) == 0:
+        return np.zeros(len(x))
+    grid = (np.arange(len(held)) + 1) / (len(held) + 1)
+    share = np.interp(x, held, grid, left=0.0)
+    edge = float(np.interp(1 - TAIL, grid, held))
+    beyond = held[held > edge] - edge
+    scale = max(float(beyond.mean()) if len(beyond) else 0.0, 1e-6)
+    tail = 1 - TAIL * np.exp(-np.maximum(x - edge, 0) / scale)
+    return np.asarray(np.where(x > edge, tail, np.minimum(share, 1 - TAIL)))
 
 
 @dataclass(frozen=True)
@@ -63,11 +91,20 @@ class Surprise:
     rarity: Rarity
 
     @classmethod
-    def fit(cls, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike) -> Surprise:
-        """Fit trends and rarity to statistics, float (m,) each, of m held-out cells and their open islands."""
+    def fit(
+        cls,
+        statistics: list[npt.NDArray[np.floating]],
+        n_open: npt.ArrayLike,
+        types: npt.NDArray[np.int64] | None = None,
+    ) -> Surprise:
+        """Fit trends and rarity to statistics, float (m,) each, of m held-out cells and their open islands.
+
+        ``types``: what the cells are called (m,), where shares within types are to be had.
+        """
         trends = tuple(DepthTrend.fit(one, n_open) for one in statistics)
-        unranked = cls(trends, Rarity(np.zeros(0)))
-        return cls(trends, Rarity(np.sort(unranked.total(statistics, n_open))))
+        totals = cls(trends, Rarity(np.zeros(0))).total(statistics, n_open)
+        order = np.argsort(totals, kind="stable")
+        return cls(trends, Rarity(totals[order], None if types is None else types[order]))
 
     def total(self, statistics: list[npt.NDArray[np.floating]], n_open: npt.ArrayLike) -> Floats:
         """Return the sum of -log(tail probability) over the standardised statistics, float64 (n,)."""
@@ -81,10 +118,13 @@ class Surprise:
         return self.rarity(self.total(statistics, n_open))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the trends as plain values; the scores of the held-out cells are kept as an array."""
+        """Return the trends as plain values; scores and types of the held-out cells are kept as arrays."""
         return {"trends": [trend.to_dict() for trend in self.trends]}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], scores: Floats) -> Surprise:
-        """Return what :meth:`to_dict` wrote, with the held-out cells' scores."""
-        return cls(tuple(DepthTrend.from_dict(one) for one in content["trends"]), Rarity(scores))
+    def from_dict(
+        cls, content: Mapping[str, Any], scores: Floats, types: npt.NDArray[np.int64] | None = None
+    ) -> Surprise:
+        """Return what :meth:`to_dict` wrote, with the held-out cells' scores and types."""
+        trends = tuple(DepthTrend.from_dict(one) for one in content["trends"])
+        return cls(trends, Rarity(scores, types))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from torch import Tensor
 from annatac.annotate.calibration import METHOD, Calibration, fit_calibration
 from annatac.annotate.conformal import Thresholds, thresholds
 from annatac.annotate.evidence import Evidence, Floats, Profiles, evidence_of, evidence_without, profiles_of
-from annatac.annotate.novelty import Surprise
+from annatac.annotate.novelty import WITHIN_TYPE, Surprise
 from annatac.model.artifact import RATIOS
 from annatac.model.packing import rounded, table_bits
 
@@ -23,6 +23,32 @@ if TYPE_CHECKING:  # at run time it would bring scikit-learn into every annotati
 
 MIN_CELLS = 20  # held-out cells under which nothing is fitted
 NOT_CALIBRATED = {"method": "none"}
+
+
+class CellScores(NamedTuple):
+    """How unusual n cells are, float32 (n,) each: shares in [0, 1] of held-out reference cells that they exceed.
+
+    Attributes
+    ----------
+    novelty
+        Of all held-out cells, by how new they look.
+    within_type
+        The same, of those that are called like the cell.
+    doublet
+        Of all held-out cells, by how much they look like two.
+    """
+
+    novelty: npt.NDArray[np.float32]
+    within_type: npt.NDArray[np.float32]
+    doublet: npt.NDArray[np.float32]
+
+    def is_novel(self, rate: float) -> npt.NDArray[np.bool_]:
+        """Tell the novel cells, so that of the known at most ``rate`` are called so, and of one type twice as many.
+
+        Types differ in how well their profiles are known: by one threshold for all, most false alarms would fall on
+        the rare.
+        """
+        return np.asarray((self.novelty > 1 - rate) & (self.within_type > 1 - WITHIN_TYPE * rate))
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,7 @@ class Trust:
         (m,): calibrated probability that held-out cells get for their true type, and this type.
     novelty
         Of three statistics, each with its sign turned: best decision value of the linear half (or best logit),
-        best likelihood ratio, and the likelihood of that type.
+        best likelihood ratio, and the likelihood of that type. Its rarity knows what each held-out cell was called.
     doublets
         Of two: what a mixture of two types adds, and the likelihood of the best one with its sign turned.
     log_ratios, log_background
@@ -57,24 +83,29 @@ class Trust:
         return self.calibration.probabilities(logits, n_open)
 
     def scores(
-        self, tokens: sp.csr_matrix, decision: Floats, n_open: npt.ArrayLike
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return novelty and doublet score of n cells, float32 (n,) each, in [0, 1].
-
-        Each is the share of held-out reference cells that the cell exceeds.
+        self, tokens: sp.csr_matrix, logits: Floats, decision: Floats, n_open: npt.ArrayLike
+    ) -> CellScores:
+        """Return novelty and doublet score of n cells.
 
         Parameters
         ----------
         tokens
             CSR, n x L.
+        logits
+            (n, C), of the network.
         decision
             (n,), best decision value, as :class:`annatac.annotate.Predictions` has it.
         n_open
             (n,), known open islands.
         """
         evidence = evidence_of(tokens, self.log_ratios, self.log_background)
-        novelty = self.novelty(novelty_statistics(decision, evidence), n_open)
-        return novelty, self.doublets(doublet_statistics(evidence), n_open)
+        total = self.novelty.total(novelty_statistics(decision, evidence), n_open)
+        called = self.probabilities(logits, n_open).argmax(1)
+        return CellScores(
+            novelty=self.novelty.rarity(total),
+            within_type=self.novelty.rarity.within_type(total, called),
+            doublet=self.doublets(doublet_statistics(evidence), n_open),
+        )
 
     def thresholds(self, error_rate: float) -> Thresholds:
         """Return the thresholds of prediction sets (see :func:`annatac.annotate.conformal.thresholds`)."""
@@ -95,12 +126,14 @@ class Trust:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what ``calibration.safetensors`` holds."""
+        types = self.novelty.rarity.types  # an older annatac kept none
         return {
             "set_probabilities": torch.from_numpy(self.set_probabilities),
             "set_labels": torch.from_numpy(self.set_labels),
             "novelty_scores": torch.from_numpy(self.novelty.rarity.scores),
             "doublet_scores": torch.from_numpy(self.doublets.rarity.scores),
             RATIOS: torch.from_numpy(np.column_stack([self.log_ratios, self.log_background])),
+            **({} if types is None else {"novelty_types": torch.from_numpy(types)}),
         }
 
     @classmethod
@@ -116,7 +149,9 @@ class Trust:
             calibration=Calibration.from_dict(content["probabilities"]),
             set_probabilities=arrays["set_probabilities"],
             set_labels=arrays["set_labels"],
-            novelty=Surprise.from_dict(content["novelty"], arrays["novelty_scores"]),
+            novelty=Surprise.from_dict(
+                content["novelty"], arrays["novelty_scores"], arrays.get("novelty_types")
+            ),
             doublets=Surprise.from_dict(content["doublets"], arrays["doublet_scores"]),
             log_ratios=np.ascontiguousarray(table[:, :-1]),
             log_background=table[:, -1].copy(),
@@ -157,7 +192,7 @@ def fit_trust(
         calibration=calibration,
         set_probabilities=probabilities[np.arange(len(rows)), own],
         set_labels=own,
-        novelty=Surprise.fit(novelty_statistics(decision, evidence), n_open),
+        novelty=Surprise.fit(novelty_statistics(decision, evidence), n_open, probabilities.argmax(1)),
         doublets=Surprise.fit(doublet_statistics(evidence), n_open),
         log_ratios=np.ascontiguousarray(table[:, :-1]),
         log_background=table[:, -1].copy(),

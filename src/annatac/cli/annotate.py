@@ -47,7 +47,7 @@ def annotate(
     novelty_rate: Annotated[
         float,
         typer.Option(
-            help="Share of cells of known types that may be called novel (evidence).",
+            help="Share of cells of known types that may be called novel; of one type, twice as many (evidence).",
             rich_help_panel=_NOVELTY,
         ),
     ] = 0.05,

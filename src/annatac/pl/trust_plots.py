@@ -37,8 +37,9 @@ def novelty(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    A line is drawn where one novelty parts the cells that were called from those that were not: under a rule
-    that looks at more than this number (cells of low quality are never called novel) the colours say it alone.
+    A line is drawn at 1 minus the novelty rate, under which no cell is called novel: a cell above it may not be,
+    where its own type has many such cells, or where it is of low quality. Under the published rule it is drawn
+    where one novelty parts the cells.
     """
     missing = [name for name in (keys.NOVELTY, keys.IS_NOVEL) if name not in adata.obs]
     if missing:
@@ -72,11 +73,12 @@ def novelty(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 def _threshold(
     adata: AnnData, values: npt.NDArray[np.float64], is_novel: npt.NDArray[np.bool_]
 ) -> float | None:
-    """Return the novelty above which cells were called novel, where the cells agree with that."""
+    """Return the novelty under which no cell was called novel, where the cells agree with that."""
     parameters = adata.uns.get(keys.UNS, {}).get("parameters", {})
-    stored = parameters.get("novelty_threshold", parameters.get("novelty_rate"))
+    stored = parameters.get("novelty_threshold")
     if stored is None:
-        return None
+        edge = 1 - float(parameters.get("novelty_rate", np.nan))
+        return edge if (values[is_novel] >= edge - 1e-5).all() and not np.isnan(edge) else None
     low = (
         (adata.obs[keys.REASON].astype(str) == "low_quality").to_numpy()
         if keys.REASON in adata.obs

@@ -128,7 +128,7 @@ def _pictures(cells: Cells, colors: list[str], details: dict[str, Any]) -> dict[
             words="novelty",
             color="var(--t5)",
             threshold=None if edge is None else 1 - float(edge),
-            threshold_words="novel above",
+            threshold_words="novel above" if threshold is not None else "novel only above",
         )
     if cells.n_open is not None:
         present = np.flatnonzero(cells.label.n_cells)

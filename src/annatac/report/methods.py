@@ -82,7 +82,8 @@ def _novelty_rule(parameters: dict[str, Any]) -> str:
     if "novelty_rate" in parameters:
         return (
             "Cells for whose best type less evidence was found (decision value, likelihood ratio and likelihood, "
-            f"adjusted for depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells"
+            f"adjusted for depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells and all "
+            "but twice that share of those called like it"
         )
     return ""
 
@@ -101,7 +102,7 @@ _WORDS = {
     "n_model_islands": "islands of the model",
     "novelty_method": "what makes a cell novel",
     "novelty_threshold": "novel below a probability of",
-    "novelty_rate": "share of known cells that may be called novel",
+    "novelty_rate": "share of known cells that may be called novel (of one type, twice as many)",
     "error_rate": "share of sets that may miss the type",
     "min_open": "low quality below open islands",
     "hierarchy": "ancestors of the types",

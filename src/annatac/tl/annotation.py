@@ -71,11 +71,12 @@ def annotate(
         An annotator, or the path of a model folder.
     novelty_method
         'evidence': a cell is ``Novel_cell_type`` where less speaks for its best type than for all but a share
-        ``novelty_rate`` of held-out reference cells of its depth. 'softmax', the paper's rule: where its best
-        softmax, before calibration, is under ``novelty_threshold``. By default the first; giving a threshold
-        selects the second, and models that could not be calibrated have no other.
+        ``novelty_rate`` of held-out reference cells of its depth, and all but twice that share of those called
+        like it. 'softmax', the paper's rule: where its best softmax, before calibration, is under
+        ``novelty_threshold``. By default the first; giving a threshold selects the second, and models that could
+        not be calibrated have no other.
     novelty_rate
-        Share of cells of known types that may be called novel, over 0 and under 1.
+        Share of cells of known types that may be called novel, over 0 and under 1; of one type, twice as many.
     novelty_threshold
         0 to 1; 0.5 where the method is 'softmax'.
     min_open
