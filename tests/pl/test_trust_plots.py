@@ -85,7 +85,13 @@ def test_novelty_counts_cells_and_draws_the_threshold(annotated):
     assert not pl.novelty(annotated).get_lines()
     annotated.uns[keys.UNS]["parameters"] = {"novelty_rate": 0.6}
     assert not pl.novelty(annotated).get_lines()  # a novel cell lies under it
-    annotated.obs[keys.IS_NOVEL] = [False, False, False, True, False]  # of two cells above it one: its type decides
+    annotated.obs[keys.IS_NOVEL] = [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]  # of two cells above it one: its type decides
     line = pl.novelty(annotated).get_lines()[0]
     assert line.get_xdata()[0] == pytest.approx(0.4)
     one = pl.novelty(annotated[:1].copy())

@@ -82,8 +82,8 @@ def _novelty_rule(parameters: dict[str, Any]) -> str:
     if "novelty_rate" in parameters:
         return (
             "Cells for whose best type less evidence was found (decision value, likelihood ratio and likelihood, "
-            f"adjusted for depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells and all "
-            "but twice that share of those called like it"
+            f"adjusted for depth) than for all but {parameters['novelty_rate']:.1%} of held-out reference cells and "
+            "all but twice that share of those called like it"
         )
     return ""
 
