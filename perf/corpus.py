@@ -91,10 +91,8 @@ def main() -> None:
                 recipe = Path(temporary) / "recipe.yaml"
                 recipe.write_text(_one_epoch(options.pretrain))
                 command = [sys.executable, "-m", "annatac", "pretrain", str(folder), "--recipe", str(recipe)]
-                wall, cpu, peak = annotate_scale.measure(
-                    [*command, "-o", str(folder) + ".model", "--overwrite"]
-                )
-                row["pretrain"] = {"recipe": options.pretrain, "wall_s": wall, "cpu_s": cpu, "peak_mb": peak}
+                cost = annotate_scale.measure([*command, "-o", str(folder) + ".model", "--overwrite"])
+                row["pretrain"] = {"recipe": options.pretrain, **cost._asdict()}
             rows[f"{n_cells:,} cells"] = row
             print(f"{n_cells:,} cells, {row['bytes_a_cell']:,.0f} bytes a cell, {padding:.1%} padding")
             for what in seconds:

@@ -6,7 +6,8 @@
 The comparator is annATAC's encoder and head as published: dense (every island is a token), a loop over
 heads, separate Q, K and V from all islands, float32. Beside it, on the same machine in the same run: the
 recipe `paper` as this package computes it (dense, same outputs), the same network on open islands only,
-and the recipe `default` in a universe of 250,000. Cells are drawn at random: speed, not accuracy.
+and the recipe `default` in a universe of 250,000. Cells are drawn at random: speed, not accuracy. The
+commands' settings of the allocator are in force for all of them.
 
 With --compile, instead: the recipe `default` as it is, through torch.compile (shapes left open, since batches differ in
 theirs), and in bfloat16, each step's time and the seconds before the first; written to encoder_compile.json.
@@ -27,6 +28,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from annatac.cli.allocator import keep_memory
 from annatac.config import ModelConfig, Recipe
 from annatac.corpus.batches import collate
 from annatac.model import Network, TokenBatch
@@ -206,6 +208,7 @@ def main() -> None:
         "--compile", action="store_true", help="torch.compile and bfloat16 of the default recipe"
     )
     options = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(options.threads)
     if options.compile:
         compiled_and_mixed(options)

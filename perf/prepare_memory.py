@@ -44,7 +44,8 @@ def main() -> None:
             ).write_h5ad(folder / f"{n_cells}.h5ad")  # fmt: skip
             command = [sys.executable, "-m", "annatac", "prepare", str(folder / f"{n_cells}.h5ad")]
             command += ["-o", str(folder / f"corpus{n_cells}"), "--genome", "hg19", "--workers", "1"]
-            _, cpu_s, peak_mb = scale.measure(command)
+            cost = scale.measure(command)
+            cpu_s, peak_mb = cost.cpu_s, cost.peak_mb
             rows.append({"n_cells": n_cells, "n_open": int(x.nnz), "cpu_s": cpu_s, "peak_mb": peak_mb})
             print(
                 f"{n_cells:>8,} cells, {x.nnz:>12,} open: {peak_mb:,.0f} MB, {cpu_s:.1f} s of CPU", flush=True

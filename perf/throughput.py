@@ -1,13 +1,16 @@
 """Prediction, fine-tuning and pre-training: cells and tokens a second, and how far from the machine's floors.
 
-    python perf/throughput.py --networks default large published --threads 1
+    python perf/throughput.py --networks default published --threads 2
+    python perf/throughput.py --networks large --cells 8 --batches 1 --repeats 1
     python perf/throughput.py --networks default --depths 250 1500 6000 --universes 10000 250000 500000
     python perf/throughput.py --networks default large --device cuda --bf16 --profile
 
 Cells are drawn at random, as deep as real ones differ (log-normal about --open islands, sigma 0.35), and batched by
-depth as in training. A step of fine-tuning is forward, backward, clipping and AdamW on given scores of the wide path;
-a step of pre-training is the objective `openness`, with the making of its batch. The published network is that of
-perf/encoder.py: dense, a loop over heads, separate Q, K, V.
+depth as `annotate` batches them for prediction, and as training does. The commands' settings of the allocator are in
+force. A step of fine-tuning is forward, backward, clipping and AdamW on given scores of the wide path; a step of
+pre-training is the objective `openness`, with the making of its batch. The published network is that of
+perf/encoder.py: dense, a loop over heads, separate Q, K, V, float32. With --bf16 the others compute as `--precision
+bf16` has them: the encoder in bfloat16, heads and wide path in float32.
 
 Floors of a step: its matrix multiplications (counted by torch) at the rate of a large square product on this machine;
 and the bytes that must pass at the least through memory, at the rate of a copy: position vectors and, a layer, the
@@ -22,7 +25,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from annatac.annotate.annotator import token_budget
+from annatac.cli.allocator import keep_memory
 from annatac.config import Recipe
 from annatac.corpus import CsrCells
-from annatac.corpus.batches import collate, plan_batches
+from annatac.corpus.batches import collate, in_order_of_depth, plan_batches
 from annatac.model import Network
+from annatac.train.device import choose_precision
 from annatac.train.pretraining import PretrainTask
 from encoder import Published
 
@@ -47,11 +52,11 @@ class Machine:
     """Its device, and the two rates by which floors are told."""
 
     def __init__(self, device: str, *, bf16: bool) -> None:
-        self.device, self.bf16 = torch.device(device), bf16
+        self.device = torch.device(device)
+        self.precision = choose_precision("bf16" if bf16 else "float32", self.device)
         is_gpu = self.device.type == "cuda"
         n = 8192 if is_gpu else 2048
-        dtype = torch.bfloat16 if bf16 else torch.float32
-        a, b = (torch.randn(n, n, device=self.device, dtype=dtype) for _ in range(2))
+        a, b = (torch.randn(n, n, device=self.device, dtype=self.precision) for _ in range(2))
         self.flop_s = 2 * n**3 / self.seconds(lambda: a @ b, 5)
         big = torch.empty(2**30 if is_gpu else 2**26, device=self.device)  # floats
         other = torch.empty_like(big)
@@ -68,10 +73,6 @@ class Machine:
             times.append(time.perf_counter() - began)
         return statistics.median(times[1:])
 
-    def computing(self) -> Any:
-        """Return the context of the computation: mixed precision where it is asked for."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
-
 
 def cells_like_real(n_islands: int, n_open: int, seed: int = 0) -> sp.csr_matrix:
     """Return cells whose open islands differ as those of real cells do, uint8 CSR."""
@@ -83,8 +84,15 @@ def cells_like_real(n_islands: int, n_open: int, seed: int = 0) -> sp.csr_matrix
     return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (N_CELLS, n_islands))
 
 
+def batches_of(work: str, n_open: np.ndarray, size: int, device: torch.device) -> list[np.ndarray]:
+    """Return the batches of an epoch, or of a prediction, of all cells."""
+    if work == "predict":
+        return in_order_of_depth(n_open, batch_size=size, token_budget=token_budget(device))
+    return plan_batches(np.arange(len(n_open)), n_open, batch_size=size, seed=0, epoch=0)
+
+
 def steps_of(
-    name: str, machine: Machine, n_islands: int, n_open: int, works: list[str], n_batches: int, repeats: int
+    name: str, machine: Machine, n_islands: int, n_open: int, works: list[str], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Return a row for each kind of work of one network."""
     recipe = Recipe.load("paper" if name == "published" else name)
@@ -92,18 +100,22 @@ def steps_of(
     n_islands = PUBLISHED_ISLANDS if name == "published" else n_islands
     tokens = cells_like_real(n_islands, n_open)
     n_of = np.diff(tokens.indptr)
-    size = 1 if name == "published" else recipe.finetune.batch_size
-    plan = plan_batches(np.arange(N_CELLS), n_of, batch_size=size, seed=0, epoch=0)
-    padded = sum(len(rows) * int(n_of[rows].max()) for rows in plan)
-    by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
-    chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
+    n_batches = 1 if name == "published" else options.batches
     rows = []
     for work in works:
+        size = 256 if work == "predict" else recipe.finetune.batch_size
+        size = 1 if name == "published" else options.cells or size
+        plan = batches_of(work, n_of, size, machine.device)
+        padded = sum(len(rows) * int(n_of[rows].max()) for rows in plan)
+        by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
+        chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
         if name == "published":
             network: nn.Module = Published(n_islands, N_TYPES, recipe.model)
         else:
             network = Network(n_islands, 0 if work == "pre-train" else N_TYPES, recipe.model)
         network = network.to(machine.device)
+        if isinstance(network, Network):
+            network.encoder_dtype = machine.precision
         step = _step(network, tokens, recipe, work, machine, chosen)
         n_cells = sum(map(len, chosen))
         n_tokens = sum(int(n_of[each].sum()) for each in chosen)
@@ -111,7 +123,7 @@ def steps_of(
             n_tokens = n_cells * n_islands
         with FlopCounterMode(display=False) as counter:
             step(counted=True)
-        seconds = machine.seconds(step, repeats)
+        seconds = machine.seconds(step, options.repeats)
         model = recipe.model
         least = n_tokens * 4 * (model.position_dim + model.depth * 4 * model.width)
         least *= 1 if work == "predict" else 3
@@ -159,8 +171,9 @@ def _step(
         network.eval()
 
         def predict(*, counted: bool = False) -> None:
-            with torch.set_grad_enabled(counted), machine.computing():  # torch counts with gradients alone
-                for i in range(len(batches)):
+            # torch counts with gradients alone; a context anew each batch, as annotate has it
+            for i in range(len(batches)):
+                with torch.enable_grad() if counted else torch.inference_mode():
                     logits(i, trains=False)
 
         return predict
@@ -176,14 +189,11 @@ def _step(
     def train(*, counted: bool = False) -> None:
         for i, rows in enumerate(chosen):
             optimizer.zero_grad(set_to_none=True)
-            with machine.computing():
-                if task is not None:
-                    loss = task.loss(rows, 0).mean
-                else:
-                    losses = [
-                        nn.functional.cross_entropy(each, targets[i]) for each in logits(i, trains=True)
-                    ]
-                    loss = torch.stack(losses).sum()
+            if task is not None:
+                loss = task.loss(rows, 0).mean
+            else:
+                losses = [nn.functional.cross_entropy(each, targets[i]) for each in logits(i, trains=True)]
+                loss = torch.stack(losses).sum()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
@@ -245,14 +255,20 @@ def main() -> None:
         "--universes", nargs="*", type=int, default=[], help="predict in universes of such sizes"
     )
     parser.add_argument("--batches", type=int, default=3, help="of a plan, from shallow to deep")
+    parser.add_argument(
+        "--cells", type=int, help="of a batch at the most; else as annotate and the recipe have it"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--bf16", action="store_true", help="mixed precision; the matrix rate is then that of bf16"
+        "--bf16",
+        action="store_true",
+        help="the encoder in bfloat16, as --precision bf16; so is the matrix rate",
     )
     parser.add_argument("--profile", action="store_true", help="print where the time of a training step goes")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(options.threads)
     machine = Machine(options.device, bf16=options.bf16)
     print(f"matrix rate {machine.flop_s / 1e9:,.1f} GFLOP/s, copy {machine.bytes_s / 1e9:.1f} GB/s")
@@ -268,8 +284,7 @@ def main() -> None:
         fits = [
             work for work in works if (name, work) != ("published", "pre-train")
         ]  # its mask head is one matrix
-        batches = 1 if name == "published" else options.batches
-        for row in steps_of(name, machine, n_islands, n_open, fits, batches, options.repeats):
+        for row in steps_of(name, machine, n_islands, n_open, fits, options):
             rows.append(row)
             print(_show(row), flush=True)
             _record(rows, machine, options)
@@ -277,6 +292,7 @@ def main() -> None:
         recipe = Recipe.load(options.networks[0])
         tokens = cells_like_real(options.islands, options.open)
         network = Network(options.islands, N_TYPES, recipe.model).to(machine.device)
+        network.encoder_dtype = machine.precision
         rows_of_batch = np.arange(recipe.finetune.batch_size)
         step = _step(network, tokens, recipe, "fine-tune", machine, [rows_of_batch])
         print(_profile(step, machine.device))

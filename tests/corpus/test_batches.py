@@ -94,14 +94,24 @@ def test_little_of_a_block_that_is_annotated_is_padding():
         assert _padding(planned, n_open) <= 0.10
 
 
-def test_prediction_meets_every_cell_once_in_order_of_depth():
+def test_prediction_meets_every_cell_once_the_deepest_first():
     n_open = np.random.default_rng(0).integers(0, 300, 100)
     batches = in_order_of_depth(n_open, batch_size=16, token_budget=1000)
     order = np.concatenate(batches)
     assert np.array_equal(np.sort(order), np.arange(100))
-    assert (np.diff(n_open[order]) >= 0).all()
+    assert (np.diff(n_open[order]) <= 0).all()
     assert all(len(b) == 1 or len(b) * n_open[b].max() <= 1000 for b in batches)
     assert max(map(len, batches)) == 16
+
+
+def test_batches_of_prediction_are_as_full_as_the_budget_allows():
+    n_open = np.array([3, 40, 7, 100, 40, 12, 33], dtype=np.uint16)
+    batches = in_order_of_depth(n_open, batch_size=3, token_budget=90)
+    assert [n_open[b].tolist() for b in batches] == [[100], [40, 40], [33, 12], [7, 3]]
+    assert [b.tolist() for b in in_order_of_depth(np.zeros(3, dtype=np.int32), batch_size=2)] == [[0, 1], [2]]
+
+
+def test_no_cell_no_batch():
     assert in_order_of_depth(np.zeros(0, dtype=np.int64), batch_size=4) == []
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 CPU_TOKENS = 32_768  # padded tokens a batch: larger ones take a CPU as long, and more memory
-TRIM_EVERY = 64  # batches
+TRIM_EVERY = 32  # batches
 
 
 @dataclass(frozen=True)
@@ -261,8 +261,8 @@ class Annotator:
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
         with torch.inference_mode():
-            budget = CPU_TOKENS if where.type == "cpu" else TOKEN_BUDGET
-            batches = in_order_of_depth(network.n_tokens(n_open), batch_size=batch_size, token_budget=budget)
+            n_tokens, budget = network.n_tokens(n_open), token_budget(where)
+            batches = in_order_of_depth(n_tokens, batch_size=batch_size, token_budget=budget)
             for number, rows in enumerate(batches, start=1):
                 batch = collate(tokens, rows).to(where)
                 wide = None if network.wide is None else network.wide.scores(batch)
@@ -280,6 +280,11 @@ class Annotator:
         network.encoder_dtype = torch.float32
         probabilities[n_open == 0] = self.prior
         return Predictions(probabilities, embedding, n_open, logits, decision)
+
+
+def token_budget(device: torch.device) -> int:
+    """Return how many padded tokens a batch of prediction has at the most."""
+    return CPU_TOKENS if device.type == "cpu" else TOKEN_BUDGET
 
 
 def load(path: str | Path) -> Annotator:

@@ -111,13 +111,16 @@ def _cut(
 def in_order_of_depth(
     n_open: npt.NDArray[np.integer], *, batch_size: int, token_budget: int = TOKEN_BUDGET
 ) -> list[Rows]:
-    """Return batches that cover cells 0..n-1 once, sorted by depth: for prediction, nothing random."""
-    order = np.argsort(n_open, kind="stable")
+    """Return batches that cover cells 0..n-1 once, the deepest first: for prediction, nothing random.
+
+    A batch holds as many cells as ``batch_size`` and ``token_budget`` allow, one at the least. So batches of deep cells
+    are of one size, and later ones no larger: each takes the place in memory that the one before has left.
+    """
+    order = np.argsort(-n_open.astype(np.int64), kind="stable")
     batches, start = [], 0
     while start < len(order):
-        stop = min(start + batch_size, len(order))
-        while stop > start + 1 and (stop - start) * n_open[order[stop - 1]] > token_budget:
-            stop = start + (stop - start) // 2
+        most = token_budget // max(int(n_open[order[start]]), 1)
+        stop = start + min(batch_size, max(most, 1))
         batches.append(order[start:stop])
         start = stop
     return batches
