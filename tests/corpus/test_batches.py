@@ -101,7 +101,7 @@ def test_prediction_meets_every_cell_once_the_deepest_first():
     assert np.array_equal(np.sort(order), np.arange(100))
     assert (np.diff(n_open[order]) <= 0).all()
     assert all(len(b) == 1 or len(b) * n_open[b].max() <= 1000 for b in batches)
-    assert max(map(len, batches)) == 16
+    assert max(map(len, batches)) <= 16
 
 
 def test_batches_of_prediction_are_as_full_as_the_budget_allows():
