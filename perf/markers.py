@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from annatac import tl
+from annatac import keys, tl
 
 SHARES = np.array([0.25, 0.2, 0.15, 0.1, 0.1, 0.07, 0.05, 0.04, 0.03, 0.01])
 
@@ -60,12 +60,20 @@ def main() -> int:
     options.add_argument("--open", type=int, default=3_000)
     options.add_argument("--max-cells", type=int, default=2_000)
     options.add_argument("--max-background", type=int, default=10_000)
+    options.add_argument(
+        "--weigh", action="store_true", help="weigh each cell: 0.9 its type, the rest the others"
+    )
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
     adata, own = simulated(given.cells, given.peaks, given.open, given.seed)
+    if given.weigh:
+        is_own = adata.obs["type"].cat.codes.to_numpy()[:, None] == np.arange(len(SHARES))
+        adata.obsm[keys.PROBABILITIES] = np.where(is_own, 0.9, 0.1 / (len(SHARES) - 1)).astype(np.float32)
+        adata.uns[keys.UNS] = {"classes": adata.obs["type"].cat.categories.to_numpy()}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     started, cpu_started = time.perf_counter(), time.process_time()
-    found = tl.markers(adata, "type", max_cells=given.max_cells, max_background=given.max_background)
+    bounds = {"max_cells": given.max_cells, "max_background": given.max_background}
+    found = tl.markers(adata, "type", weigh=given.weigh, **bounds)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     chosen = found.is_marker()
     x = adata.X
@@ -86,7 +94,7 @@ def main() -> int:
     }
     print(found.cells.round(3).to_string())
     print(json.dumps(figures, indent=1))
-    out = Path(__file__).parent / "results" / "markers.json"
+    out = Path(__file__).parent / "results" / ("markers_weighed.json" if given.weigh else "markers.json")
     out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0
 

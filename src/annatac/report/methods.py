@@ -133,7 +133,9 @@ def _shown(name: str, value: Any) -> str:
     value = value.item() if hasattr(value, "item") and getattr(value, "size", 2) == 1 else value
     if isinstance(value, float):
         return f"{value:.1%}" if name.startswith("share_") else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value) or "none"
 
 
 def _listed(names: list[str]) -> str:

@@ -63,7 +63,7 @@ def embed(
     if use_rep not in adata.obsm:
         raise InputError(
             f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
-            "Annotate the cells first (`annatac annotate`), or name another slot with use_rep."
+            "Annotate the cells first (`annatac annotate`), or, in Python, name another slot with use_rep."
         )
     if not np.isfinite(np.asarray(adata.obsm[use_rep])).all():
         raise InputError(f"obsm['{use_rep}'] has values that are not finite: annotate the cells again.")

@@ -140,8 +140,8 @@ def _two(known: list[str], conditions: Sequence[str] | None) -> tuple[str, str]:
     if conditions is None:
         if len(known) != 2:
             raise LabelError(
-                f"There are {len(known)} conditions: {', '.join(known) or 'none'}. Two are compared: name them "
-                "with conditions=(reference, other), or --compare REFERENCE OTHER."
+                f"There are {len(known)} conditions: {', '.join(known) or 'none'}. Two are compared: name the "
+                "reference and the other (--compare, in Python conditions)."
             )
         return known[0], known[1]
     if isinstance(conditions, str) or len(conditions) != 2 or conditions[0] == conditions[1]:

@@ -249,7 +249,9 @@ def diffusion_pseudotime(
 def _checked_order(order: Sequence[str]) -> list[str]:
     names = [order] if isinstance(order, str) else [str(name) for name in order]
     if len(names) < 2 or len(set(names)) < len(names):
-        raise ConfigError(f"order is {names}; expected two groups or more, each once, the earliest first.")
+        raise ConfigError(
+            f"order={','.join(names)} will not do: expected two groups or more, each once, the earliest first."
+        )
     return names
 
 
@@ -265,7 +267,7 @@ def _space(adata: AnnData, use_rep: str) -> npt.NDArray[np.float64]:
     if use_rep not in adata.obsm:
         raise InputError(
             f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
-            "Annotate the cells first (`annatac annotate`), or name another slot with use_rep."
+            "Annotate the cells first (`annatac annotate`), or, in Python, name another slot with use_rep."
         )
     space = np.asarray(adata.obsm[use_rep], dtype=np.float64)
     if not np.isfinite(space).all():
