@@ -156,10 +156,12 @@ def test_search_finds_what_plain_loops_find():
     assert sum(map(len, found)) > 100
 
 
-def test_agrees_with_biopython_and_moods():
+Q = strand_symmetric([0.3, 0.2, 0.2, 0.3])
+
+
+def test_sites_are_those_of_biopython():
     motifs = pytest.importorskip("Bio.motifs")
-    rng = np.random.default_rng(3)
-    q = strand_symmetric([0.3, 0.2, 0.2, 0.3])
+    rng, q = np.random.default_rng(3), Q
     counts = rng.integers(1, 50, (10, 4)).astype(float)
     table = score_table(Motif(id="m", name="m", counts=counts), q)
     text = "".join(rng.choice(list("ACGT"), 5000))
@@ -182,10 +184,16 @@ def test_agrees_with_biopython_and_moods():
     for site, score in mine.items():
         assert theirs[site] == pytest.approx(score, abs=0.05)  # 10 columns, each rounded to 0.01 bit
     assert all(site in mine for site, score in theirs.items() if score >= threshold / 100 + 0.05)
+
+
+@pytest.mark.parametrize("p_value", [0.002, 5e-5])
+def test_the_threshold_is_that_of_moods(p_value):
     tools = pytest.importorskip("MOODS.tools")
-    bits = np.log2((counts + 0.8 * q) / (counts.sum(axis=1, keepdims=True) + 0.8) / q)
-    theirs_threshold = tools.threshold_from_p(bits.T.tolist(), q.tolist(), p_value)
-    assert threshold / 100 == pytest.approx(theirs_threshold, abs=0.06)
+    counts = np.random.default_rng(3).integers(1, 50, (10, 4)).astype(float)
+    table = score_table(Motif(id="m", name="m", counts=counts), Q)
+    bits = np.log2((counts + 0.8 * Q) / (counts.sum(axis=1, keepdims=True) + 0.8) / Q)
+    theirs = tools.threshold_from_p(bits.T.tolist(), Q.tolist(), p_value)
+    assert table.threshold(p_value) / 100 == pytest.approx(theirs, abs=0.06)
 
 
 @pytest.fixture
