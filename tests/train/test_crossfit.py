@@ -52,6 +52,27 @@ def test_a_cells_label_does_not_reach_its_own_score(tokens, debug, tmp_path, mon
     assert not np.array_equal(first.logits[~same], second.logits[~same])
 
 
+def test_the_wide_path_is_trusted_as_the_whole_network_trusts_it(tokens, debug, tmp_path):
+    """Of what the logits hold, the wide path's part is that of the task's own gate and offsets."""
+    task, start = _task(tokens, debug())
+    assert task.network.wide is not None
+    first = cross_fitted(task, start, n_epochs=1, folder=tmp_path / "a")
+    before = task.network.wide.trust(torch.tensor([50.0]))
+    with torch.no_grad():
+        task.network.wide.offset += torch.tensor([1.0, 0.0, -2.0])
+        task.network.wide.gate[2].bias += torch.tensor([0.5, 0.0])
+    second = cross_fitted(task, start, n_epochs=1, folder=tmp_path / "b")
+    assert (task.network.wide.trust(torch.tensor([50.0])) - before)[0, 0] > 0
+    n_open = torch.from_numpy(np.diff(task.tokens.indptr)[first.rows]).float()
+    with torch.no_grad():
+        now = task.network.wide.trust(n_open).numpy()
+        task.network.wide.gate[2].bias -= torch.tensor([0.5, 0.0])
+        then = task.network.wide.trust(n_open).numpy()
+    gain = np.einsum("smc,ms->mc", first.wide, now - then) + np.array([1.0, 0.0, -2.0])
+    np.testing.assert_array_equal(first.wide, second.wide)
+    np.testing.assert_allclose(second.logits - first.logits, gain, atol=1e-4)
+
+
 def test_donors_stay_together(tokens, debug):
     groups = np.repeat(list("abcd"), 30)
     task, _ = _task(tokens, debug(), groups=groups)
