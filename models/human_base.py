@@ -2,7 +2,8 @@
 
 Island vectors: SVD of the log-ratios of 180 bulk profiles over all islands of 5 kb in which any has signal: 164 cell
 types and tissues (DNase; ENCODE, Roadmap) and 16 sorted blood types (ATAC; Corces 2016). Encoder: pre-trained on cells
-drawn from the same profiles. No single cell goes in, so that every data set of single cells can judge it.
+drawn from the same profiles. No single cell goes in, so that every data set of single cells can judge it. Last, the
+base learns where its islands lie in hg38.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from anndata import AnnData
 
 import annatac
 from annatac import datasets
+from annatac.annotate.lifting import placed
 from annatac.config import Recipe
-from annatac.model import ready
+from annatac.model import artifact, ready
 from annatac.pp.reading import join_samples
 
 GENOME = "hg19"
@@ -79,16 +81,16 @@ def drawn_cells(bulk: AnnData, n_cells: int, seed: int) -> AnnData:
 
 CARD = """# human-base
 
-A base model for human scATAC-seq (hg19): a vector for each of {n_islands:,} islands of 5 kb, and an encoder. It names
-no types: `annatac finetune REFERENCE --label-key K --base human-base -o MODEL`.
+A base model for human scATAC-seq: a vector for each of {n_islands:,} islands of 5 kb of hg19, where they lie in hg38,
+and an encoder. It names no types: `annatac finetune REFERENCE --label-key K --base human-base -o MODEL`.
 
 - **Data.** Island vectors: SVD of the log-ratios of 180 bulk profiles, 164 cell types and tissues of DNase (ENCODE,
   Roadmap: public consortium data) and 16 sorted blood types of ATAC (Corces 2016: public, GEO). Encoder:
   {n_cells:,} **simulated** cells drawn from these profiles ({per} a profile), objective `{objective}`. No
   real single cell and no GPL source went in.
 - **Measured on** real cells that it has not seen, with 5 to 50 labelled cells a type: docs/pretraining.md.
-- **Where it fails.** A reference on another assembly than hg19 needs a UCSC chain file. Not measured: tissues other
-  than blood and marrow, donors with disease, and types that none of the 180 profiles is near to.
+- **Where it fails.** Few labels of a type that none of the 180 profiles is near to. Not measured: tissues other than
+  blood and marrow, donors with disease. Assemblies other than hg19 and hg38 need a UCSC chain file.
 - Rebuilt by `make models` (`models/human_base.py`).
 """
 
@@ -112,6 +114,8 @@ def main() -> None:
         device="cpu",
         overwrite=True,
     )
+    base = placed(artifact.load(options.output), datasets.path("hg19_to_hg38_chain"), "hg38")
+    artifact.save(base, options.output, overwrite=True)
     write_card(options.output, options.cells, options.objective)
 
 

@@ -4,7 +4,7 @@
 
 The cells of perf/few_labels.py (Granja's ten coarse types, BM0828; same draws, judged cells and arms), as they are on
 hg19, and with their peaks lifted to hg38 as if they had been called there. On hg38 the base's vectors are carried over
-by the chain file hg19ToHg38.
+by the places that it keeps of its islands there.
 """
 
 from __future__ import annotations

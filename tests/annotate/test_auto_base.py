@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,11 +49,22 @@ def test_a_reference_on_the_assembly_gets_the_base(cells, base):
     assert base_for(cells, Recipe.load("default"), Lifting()) == ("human-base", base)
 
 
-def test_another_assembly_without_a_way_gets_none(cells):
-    for genome in ("hg38", "mm10"):
-        cells.uns[keys.GENOME] = genome
-        assert chosen(cells) is None
+def test_another_assembly_by_the_places_of_the_base(cells, base):
+    there = base.places["hg38"].iloc[np.arange(0, 2000, 100)]
+    cells.var_names = [
+        f"{c}:{p - 250}-{p + 250}" for c, p in zip(there["chrom"], there["position"], strict=True)
+    ]
+    cells.uns[keys.GENOME] = "hg38"
+    assert chosen(cells) == "human-base"
+
+
+def test_another_assembly_without_a_way_gets_none(cells, base, monkeypatch):
+    cells.uns[keys.GENOME] = "mm10"
+    assert chosen(cells) is None
     del cells.uns[keys.GENOME]
+    assert chosen(cells) is None
+    cells.uns[keys.GENOME] = "hg38"
+    monkeypatch.setattr(artifact, "load", lambda path: replace(base, places={}))
     assert chosen(cells) is None
 
 

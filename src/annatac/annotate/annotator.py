@@ -13,18 +13,16 @@ import scipy.sparse as sp
 import torch
 
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
-from annatac.annotate.lifting import Lifting
+from annatac.annotate.lifting import Lifting, placed
 from annatac.annotate.query import QueryTokens, to_islands_of
 from annatac.annotate.trust import Trust
 from annatac.corpus.batches import TOKEN_BUDGET, collate, in_order_of_depth
-from annatac.errors import InputError, ModelError
-from annatac.genome.liftover import Liftover
+from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
 from annatac.model import ready
 from annatac.model.artifact import Artifact
 from annatac.pp.islands import peak_islands
 from annatac.pp.lift import Lift
-from annatac.pp.places import find_places
 from annatac.pp.tokens import Overlap
 from annatac.train.device import choose_device, choose_precision
 from annatac.train.freed_memory import give_back_freed_memory
@@ -138,30 +136,8 @@ class Annotator:
         return Annotator(self.artifact, Lifting(None if path is None else Path(path), lift_islands))
 
     def with_places(self, chain: str | Path, genome: str) -> Annotator:
-        """Return the same model, for queries on another assembly without a chain file from then on.
-
-        What it keeps is where each of its peaks lies there (:func:`annatac.pp.places.find_places`).
-
-        Parameters
-        ----------
-        chain
-            UCSC chain file between the two assemblies, in either direction.
-        genome
-            The other assembly.
-
-        Raises
-        ------
-        InputError, AssemblyError
-            The model has no peaks or names no assembly; the chain file is between others.
-        """
-        universe = self.artifact.universe
-        if universe.genome is None:
-            raise InputError(
-                "The model does not say which assembly its islands are on: they cannot be lifted."
-            )
-        there = Liftover.read(chain, source=universe.genome, target=genome)
-        places = self.artifact.places | {there.target: find_places(universe, there)}
-        return Annotator(replace(self.artifact, places=places), self.lifting)
+        """Return the same model, for queries on another assembly too: see :func:`annatac.annotate.lifting.placed`."""
+        return Annotator(placed(self.artifact, chain, genome), self.lifting)
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ AUTO = "auto"
 def base_for(cells: AnnData, recipe: Recipe, lifting: Lifting) -> tuple[str, Artifact] | tuple[None, None]:
     """Return the ready base that suits a reference and its name, or None for both.
 
-    A base suits where its assembly is the reference's, or one to which ``lifting`` has a way; where the recipe
+    A base suits where its assembly is the reference's, or one to which it or ``lifting`` has a way; where the recipe
     leaves it its encoder; and where the median cell has 5 open features or more in islands that it knows.
 
     Parameters
@@ -55,7 +56,7 @@ def base_for(cells: AnnData, recipe: Recipe, lifting: Lifting) -> tuple[str, Art
         if species(universe.genome or "") != species(str(genome)):
             continue
         if universe.genome != genome_label(str(genome)):
-            lift = lifting.to(universe, str(genome))
+            lift = replace(lifting, places=base.places).to(universe, str(genome))
             if lift is None:
                 continue
             there = lift.liftover.intervals(table)

@@ -1,20 +1,21 @@
-"""A query on another assembly than the model's: how it gets to the model's islands."""
+"""Cells on another assembly than the model's: how they get to the model's islands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
 from annatac import datasets
-from annatac.errors import AssemblyError
+from annatac.errors import AssemblyError, InputError
 from annatac.genome.assemblies import genome_label, is_known, species
 from annatac.genome.liftover import Liftover
+from annatac.model.artifact import Artifact
 from annatac.pp.lift import Lift
-from annatac.pp.places import liftover_by
+from annatac.pp.places import find_places, liftover_by
 from annatac.pp.universe import Universe
 
 
@@ -72,6 +73,29 @@ class Lifting:
         if chain is None:
             return None
         return Lift(_liftover(chain, source, target), self.whole_islands)
+
+
+def placed(model: Artifact, chain: str | Path, genome: str) -> Artifact:
+    """Return the same model or base, for cells on another assembly without a chain file from then on.
+
+    What it keeps is where each of its peaks, or islands, lies there (:func:`annatac.pp.places.find_places`).
+
+    Parameters
+    ----------
+    chain
+        UCSC chain file between the two assemblies, in either direction.
+    genome
+        The other assembly.
+
+    Raises
+    ------
+    InputError, AssemblyError
+        The model's islands have no coordinates or name no assembly; the chain file is between others.
+    """
+    if model.universe.genome is None:
+        raise InputError("The model does not say which assembly its islands are on: they cannot be lifted.")
+    there = Liftover.read(chain, source=model.universe.genome, target=genome)
+    return replace(model, places=model.places | {there.target: find_places(model.universe, there)})
 
 
 @lru_cache(maxsize=4)

@@ -102,21 +102,23 @@ def lift(
     overwrite: options.Overwrite = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write a model that takes queries on another assembly without the chain file.
+    """Write a model, or base, that takes cells on another assembly without the chain file.
 
     \b
-    It keeps where each of its peaks lies there; whoever gets the model needs
-    no chain file.
+    It keeps where each of its peaks (or islands) lies there; whoever gets the
+    model needs no chain file.
 
     \b
     Examples:
       annatac models lift model -o model_both --genome hg38 --chain hg19ToHg38.over.chain.gz
     """
-    from annatac.annotate import Annotator
+    from annatac.annotate.lifting import placed
+    from annatac.model import artifact, ready
+    from annatac.pp.places import of_what
 
-    lifted = Annotator.load(model).with_places(chain, genome)
-    lifted.save(output, overwrite=overwrite)
-    for name, places in lifted.artifact.places.items():
+    lifted = placed(artifact.load(ready.find(model)), chain, genome)
+    artifact.save(lifted, output, overwrite=overwrite)
+    for name, places in lifted.places.items():
         n_found = int((places["position"] >= 0).sum())
-        say(f"{n_found:,} of {len(places):,} peaks have a place on {name}.")
+        say(f"{n_found:,} of {len(places):,} {of_what(lifted.universe)} have a place on {name}.")
     say(f"Written: {output}")

@@ -1,4 +1,4 @@
-"""Where a universe's peaks lie on another assembly: a small table, so that queries there need no chain file."""
+"""Where a universe's peaks lie on another assembly: a small table, so that cells there need no chain file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("chrom", "position", "strand")
 
 
 def find_places(universe: Universe, liftover: Liftover) -> pd.DataFrame:
-    """Return where the midpoints of a universe's peaks lie on the liftover's target.
+    """Return where the midpoints of a universe's peaks, or of its islands, lie on the liftover's target.
 
     Parameters
     ----------
@@ -32,22 +32,22 @@ def find_places(universe: Universe, liftover: Liftover) -> pd.DataFrame:
 
     Returns
     -------
-    One row for each peak of ``universe.member_peaks()``, in their order: ``chrom`` ('' where the peak has no
-    counterpart on a standard chromosome), ``position`` (int64, bp, 0-based; -1 there), ``strand`` (1, or -1 where the
-    sequence is turned).
+    One row for each peak of ``universe.member_peaks()``, in their order, or for each island where bins were counted:
+    ``chrom`` ('' where it has no counterpart on a standard chromosome), ``position`` (int64, bp, 0-based; -1 there),
+    ``strand`` (1, or -1 where the sequence is turned).
 
     Raises
     ------
     InputError
-        The universe keeps no peaks (bins were counted), or none of them has a counterpart.
+        The islands have no coordinates, or none of them has a counterpart.
     """
-    peaks = _peaks(universe)
-    chrom, position, strand = liftover.positions(peaks["chrom"], (peaks["start"] + peaks["end"]) // 2)
+    points = _points(universe)
+    chrom, position, strand = liftover.positions(points["chrom"], points["position"])
     found = (position >= 0) & is_standard(chrom)
     if not found.any():
         raise InputError(
-            f"None of the model's {len(peaks):,} peaks has a counterpart in {liftover.target}. Is the model on "
-            f"{liftover.source}?"
+            f"None of the model's {len(points):,} {of_what(universe)} has a counterpart in {liftover.target}. Is the "
+            f"model on {liftover.source}?"
         )
     return pd.DataFrame(
         {
@@ -64,21 +64,21 @@ def liftover_by(universe: Universe, places: pd.DataFrame, genome: str) -> Liftov
     Raises
     ------
     ModelError
-        The places are not those of the universe's peaks.
+        The places are not those of the universe.
     """
-    peaks = _peaks(universe)
-    if len(peaks) != len(places):
+    points = _points(universe)
+    if len(points) != len(places):
         raise ModelError(
-            f"The model has places of {len(places):,} peaks on {genome}, and {len(peaks):,} peaks: its folder mixes "
-            "two models. Copy it again."
+            f"The model has {len(places):,} places on {genome}, and {len(points):,} {of_what(universe)}: its folder "
+            "mixes two models. Copy it again."
         )
     assert universe.genome is not None
     pairs = pd.DataFrame(
         {
             "chrom": places["chrom"].to_numpy(dtype=object),
             "position": places["position"].to_numpy(np.int64),
-            "to_chrom": peaks["chrom"].to_numpy(dtype=object),
-            "to_position": ((peaks["start"] + peaks["end"]) // 2).to_numpy(np.int64),
+            "to_chrom": points["chrom"].to_numpy(dtype=object),
+            "to_position": points["position"].to_numpy(np.int64),
             "strand": places["strand"].to_numpy(np.int64),
         }
     )
@@ -129,11 +129,18 @@ def load_places(path: str | Path) -> pd.DataFrame:
         raise ModelError(f"{path} is no table of places ({error}). Copy the model folder again.") from error
 
 
-def _peaks(universe: Universe) -> pd.DataFrame:
-    peaks = universe.member_peaks()
-    if peaks is None:
+def of_what(universe: Universe) -> str:
+    """Return what a universe's places are of: 'peaks', or 'islands' where bins were counted."""
+    return "islands" if universe.member_peaks() is None else "peaks"
+
+
+def _points(universe: Universe) -> pd.DataFrame:
+    """Return chrom and position (bp) of the midpoints of the peaks, or of the islands where bins were counted."""
+    spans: pd.DataFrame | None = universe.member_peaks()
+    if spans is None and universe.has_coordinates:
+        spans = pd.DataFrame({"chrom": universe.chrom, "start": universe.start, "end": universe.end})
+    if spans is None:
         raise InputError(
-            "The model keeps no peaks, for whole bins were counted: where they lie on another assembly cannot be kept. "
-            "Give the chain file with each query (--chain)."
+            "The model's islands have no coordinates: where they lie on another assembly cannot be found."
         )
-    return peaks
+    return pd.DataFrame({"chrom": spans["chrom"], "position": (spans["start"] + spans["end"]) // 2})

@@ -17,6 +17,7 @@ from annatac.pp.quality import MIN_OPEN_TO_CALL
 from annatac.pp.universe import Universe
 from annatac.train.placing import place
 
+MOST = 0.9  # of a reference's islands are known to a base that fits it, on another assembly too
 NEAR_BP = 25_000  # islands so near an unknown one lend it their vectors
 OWN = ("head_hidden", "dropout", "wide", "wide_place")  # settings of the model that stay the recipe's
 
@@ -99,7 +100,7 @@ def base_vectors(
     median = float(np.median(n_known)) if len(n_known) else 0.0
     if median < MIN_OPEN_TO_CALL:
         raise OverlapError(_too_few(universe, own, is_known, median))
-    if lift is not None:
+    if lift is not None and is_known.mean() < MOST:
         warnings.warn(
             f"The base is on {own.genome}, the reference on {universe.genome}: by {lift.liftover.means} the base "
             f"knows {is_known.mean():.1%} of its {len(universe):,} islands. The model stays on {universe.genome}.",

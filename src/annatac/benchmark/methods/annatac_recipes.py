@@ -22,7 +22,7 @@ class Ours:
     Parameters
     ----------
     base
-        A ready base to start from.
+        A ready base to start from; 'auto', the one that suits the reference, or none.
     calibrate
         Calibration trains twice more; without it the probabilities are the softmax, as published.
     adapt
@@ -89,8 +89,8 @@ METHODS = {
         about="recipe large", make=lambda: Ours("large"), source="annatac", own_features=True
     ),
     "annatac_base": MethodSpec(
-        about="recipe default from the base human-base",
-        make=lambda: Ours("default", base="human-base"),
+        about="recipe default from the ready base that suits the reference, or none",
+        make=lambda: Ours("default", base="auto"),
         source="annatac",
         own_features=True,
     ),
