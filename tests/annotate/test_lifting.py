@@ -92,7 +92,7 @@ def test_another_species_is_refused(shifted, annotator, chain, with_chain):
 
 def test_islands_are_lifted_only_on_request(shifted, query, annotator, chain):
     islands = peak_islands(shifted)
-    with pytest.raises(InputError, match=r"islands of 5,000 bp of hg19.*--lift-islands"):
+    with pytest.raises(InputError, match=r"islands of 5,000 bp of hg19.*lift_islands=True"):
         tl.annotate(islands, annotator, chain=chain)
     lifting = annotator.with_chain(chain, lift_islands=True).lifting
     with pytest.warns(AnnatacWarning, match="Lifted from hg19"):
