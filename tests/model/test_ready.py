@@ -114,7 +114,7 @@ def test_what_ships_loads():
     base = artifact.load(ready.find("human-base"))
     assert base.universe.genome == "hg19"
     assert base.classes == []
-    assert ready.facts("human-base")["genomes"] == ["hg19"]
+    assert ready.facts("human-base")["genomes"] == ["hg19", "hg38"]
 
 
 def test_the_assembly_is_read_from_the_first_line_alone(folder):

@@ -260,5 +260,5 @@ def test_what_the_file_records_is_worded():
         ("model", "abc"),
         ("counts in the model's islands", "50.0%"),
         ("islands in both", "1,200"),
-        ("new setting", "True"),
+        ("new setting", "yes"),
     ]
