@@ -136,6 +136,16 @@ def test_a_base_with_weights_of_its_own_islands_lifts_the_reference(reference, h
     )
 
 
+def test_a_base_that_knows_half_of_the_islands_elsewhere_says_so(reference, hg19, chain, debug, tmp_path):
+    base = annatac.pretrain(hg19[:, ::2].copy(), output=tmp_path / "base", recipe=debug(epochs=1))
+    words = r"base is on hg19, the reference on hg38.* knows 6\d\.\d% .* stays on hg38"
+    with pytest.warns(AnnatacWarning, match=words):
+        annatac.finetune(
+            reference, label_key="cell_type", output=tmp_path / "model", base=base, chain=chain,
+            recipe=debug(epochs=1), hierarchy="none",
+        )  # fmt: skip
+
+
 def test_what_is_refused(reference, hg19, chain, debug, tmp_path):
     base = annatac.pretrain(hg19, output=tmp_path / "base", recipe=debug(epochs=1))
     common = {"label_key": "cell_type", "recipe": Recipe.load("debug"), "output": tmp_path / "model"}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from annatac.annotate.calibration import softmax
 from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.annotate.lifting import Lifting, placed
 from annatac.annotate.query import QueryTokens, to_islands_of
@@ -138,6 +139,17 @@ class Annotator:
     def with_places(self, chain: str | Path, genome: str) -> Annotator:
         """Return the same model, for queries on another assembly too: see :func:`annatac.annotate.lifting.placed`."""
         return Annotator(placed(self.artifact, chain, genome), self.lifting)
+
+    def calibrated(self, predicted: Predictions) -> npt.NDArray[np.float32]:
+        """Return the probabilities of the known types by which cells are called, float32 (n, C); rows sum to 1.
+
+        The calibrated softmax of ``predicted.logits``; the plain one where the model is not calibrated. A cell without
+        a known open island keeps the shares of the types in the reference.
+        """
+        logits, n_open = predicted.logits, predicted.n_open
+        found = softmax(logits) if self.trust is None else self.trust.probabilities(logits, n_open)
+        found[n_open == 0] = predicted.probabilities[n_open == 0]
+        return found
 
     @property
     def prior(self) -> npt.NDArray[np.float32]:

@@ -16,7 +16,6 @@ import scipy.sparse as sp
 
 from annatac import keys
 from annatac.annotate.annotator import Annotator, Predictions
-from annatac.annotate.calibration import softmax
 from annatac.annotate.conformal import check_error_rate, prediction_sets
 from annatac.annotate.trust import MIN_CELLS
 from annatac.errors import ConfigError, ModelError, nearest
@@ -39,9 +38,8 @@ class CallSettings:
     novelty_method
         'evidence': a cell is novel where less speaks for its best type than for all but a share
         ``novelty_rate`` of held-out reference cells of its depth, and all but twice that share of those called
-        like it; 'softmax', the paper's rule: where its best
-        softmax, before calibration, is under ``novelty_threshold``. None: the first where the model can, the
-        second where a threshold is given.
+        like it; 'softmax', the paper's rule: where its best softmax, before calibration, is under
+        ``novelty_threshold``. None: the first where the model can, the second where a threshold is given.
     novelty_rate
         Share of cells of known types that may be called novel; of those of one type, twice as many.
     novelty_threshold
@@ -149,12 +147,11 @@ def make_calls(
     settings = settings.for_model(annotator)
     trust, raw, n_open = annotator.trust, predicted.probabilities, predicted.n_open
     novelty, doublet = 1 - raw.max(1), None
-    logits = predicted.logits if adapted is None else adapted
-    probabilities = softmax(logits) if trust is None else trust.probabilities(logits, n_open)
-    probabilities[n_open == 0] = raw[n_open == 0]
+    unadapted = annotator.calibrated(predicted)
+    probabilities = unadapted if adapted is None else annotator.calibrated(replace(predicted, logits=adapted))
     is_novel = raw.max(1) < (settings.novelty_threshold or 0)
     if trust is not None:
-        scores = trust.scores(tokens, predicted.logits, predicted.decision, n_open)
+        scores = trust.scores(tokens, unadapted.argmax(1), predicted.decision, n_open)
         doublet = scores.doublet
         if settings.novelty_method == EVIDENCE:
             novelty, is_novel = scores.novelty, scores.is_novel(settings.novelty_rate)

@@ -83,7 +83,7 @@ class Trust:
         return self.calibration.probabilities(logits, n_open)
 
     def scores(
-        self, tokens: sp.csr_matrix, logits: Floats, decision: Floats, n_open: npt.ArrayLike
+        self, tokens: sp.csr_matrix, called: npt.NDArray[np.int64], decision: Floats, n_open: npt.ArrayLike
     ) -> CellScores:
         """Return novelty and doublet score of n cells.
 
@@ -91,8 +91,8 @@ class Trust:
         ----------
         tokens
             CSR, n x L.
-        logits
-            (n, C), of the network.
+        called
+            (n,), the type of the highest calibrated probability, 0..C-1.
         decision
             (n,), best decision value, as :class:`annatac.annotate.Predictions` has it.
         n_open
@@ -100,7 +100,6 @@ class Trust:
         """
         evidence = evidence_of(tokens, self.log_ratios, self.log_background)
         total = self.novelty.total(novelty_statistics(decision, evidence), n_open)
-        called = self.probabilities(logits, n_open).argmax(1)
         return CellScores(
             novelty=self.novelty.rarity(total),
             within_type=self.novelty.rarity.within_type(total, called),

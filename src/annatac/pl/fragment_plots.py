@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
 
-_FEW_FRAGMENTS, _SMOOTH_BP = (
-    100_000,
-    11,
-)  # fewer fragments a type are drawn smoothed; a helix turns in 10.5 bp
+_FEW_FRAGMENTS = 100_000  # of a type: fewer are drawn smoothed
+_SMOOTH_BP = 11  # a helix turns in 10.5
 
 
 def tss_profile(

@@ -131,7 +131,7 @@ def load_places(path: str | Path) -> pd.DataFrame:
 
 def of_what(universe: Universe) -> str:
     """Return what a universe's places are of: 'peaks', or 'islands' where bins were counted."""
-    return "islands" if universe.member_peaks() is None else "peaks"
+    return "peaks" if universe.keeps_peaks else "islands"
 
 
 def _points(universe: Universe) -> pd.DataFrame:

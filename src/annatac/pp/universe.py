@@ -161,10 +161,17 @@ class Universe:
             return None
         return pd.DataFrame({"chrom": self.chrom, "start": self.start, "end": self.end})
 
+    @property
+    def keeps_peaks(self) -> bool:
+        """Whether the reference's peaks are known; not where bins were counted."""
+        return self.chrom is not None and self.peaks is not None and all(self.peaks)
+
     def member_peaks(self) -> pd.DataFrame | None:
         """Return chrom, start, end of the reference's peaks, each once; None where bins were counted."""
-        if self.chrom is None or self.peaks is None or not all(self.peaks):
+        if not self.keeps_peaks:
             return None
+        assert self.chrom is not None
+        assert self.peaks is not None
         spans = [peaks.split(";") for peaks in self.peaks]
         flat = pd.Series([span for island in spans for span in island], dtype=object)
         edges = flat.str.split("-", n=1, expand=True).astype(np.int64)

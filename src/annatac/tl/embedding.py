@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from annatac import keys
 from annatac.errors import ConfigError, InputError, MissingDependencyError
@@ -60,13 +61,7 @@ def embed(
     MissingDependencyError
         scanpy is not installed.
     """
-    if use_rep not in adata.obsm:
-        raise InputError(
-            f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
-            "Annotate the cells first (`annatac annotate`), or, in Python, name another slot with use_rep."
-        )
-    if not np.isfinite(np.asarray(adata.obsm[use_rep])).all():
-        raise InputError(f"obsm['{use_rep}'] has values that are not finite: annotate the cells again.")
+    space_of(adata, use_rep)
     if not 2 <= n_neighbors < adata.n_obs:
         raise ConfigError(
             f"n_neighbors is {n_neighbors}, for {adata.n_obs} cells; expected 2 to {adata.n_obs - 1}."
@@ -96,3 +91,22 @@ def embed(
     if tsne:
         sc.tl.tsne(adata, use_rep=use_rep, perplexity=perplexity, random_state=seed)
     return adata if copy else None
+
+
+def space_of(adata: AnnData, use_rep: str) -> npt.NDArray[np.floating]:
+    """Return the places of the cells, ``obsm[use_rep]``.
+
+    Raises
+    ------
+    InputError
+        It is missing or has values that are not finite.
+    """
+    if use_rep not in adata.obsm:
+        raise InputError(
+            f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
+            "Annotate the cells first (`annatac annotate`), or, in Python, name another slot with use_rep."
+        )
+    space = np.asarray(adata.obsm[use_rep])
+    if not np.isfinite(space).all():
+        raise InputError(f"obsm['{use_rep}'] has values that are not finite: annotate the cells again.")
+    return space

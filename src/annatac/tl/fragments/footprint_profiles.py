@@ -113,10 +113,9 @@ class Footprints:
         flank), depth_uncorrected (as depth, of the insertions alone), is_bias_corrected.
         """
         rows = []
-        subtracted = self.profile("subtract")
+        subtracted, outer = self.profile("subtract"), self._is_outer()
         for m, motif in enumerate(self.motifs):
             core, shoulder = zones(self.position, int(self.core_bp[m]), self.shoulder_bp)
-            outer = self._is_outer()
             of_bias = 0.0 if self.bias_variance is None else self.bias_variance[m]
             for t, name in enumerate(self.types):
                 seen = self.insertions[m, t].astype(float)

@@ -208,12 +208,7 @@ def _choose(
                 stacklevel=3,
             )
         rows = rows[has_open]
-    predicted, trust = annotator.predict(tokens[rows], device=device), annotator.trust
-    # the type that annotate calls: by calibrated probabilities, whose offsets can turn a close call
-    sure = (
-        predicted.probabilities if trust is None else trust.probabilities(predicted.logits, predicted.n_open)
-    )
-    best = sure.argmax(1)
+    best = annotator.calibrated(annotator.predict(tokens[rows], device=device)).argmax(1)
     if chosen is not None:
         targets = best if wanted is None else np.full(len(rows), wanted)
     else:

@@ -14,11 +14,11 @@ from annatac import keys
 from annatac.errors import (
     AnnatacWarning,
     ConfigError,
-    InputError,
     LabelError,
     MissingDependencyError,
     nearest,
 )
+from annatac.tl.embedding import space_of
 from annatac.tl.groups import codes_of
 from annatac.tl.trajectories.principal_curve import first_times, project, ranks, smooth_curve
 
@@ -109,7 +109,7 @@ def trajectory(
         )
     if n_iterations < 0 or min_cells < 3:
         raise ConfigError(f"n_iterations is {n_iterations}, min_cells {min_cells}; expected >= 0 and >= 3.")
-    space = _space(adata, use_rep)
+    space = space_of(adata, use_rep).astype(np.float64)
     codes, present = codes_of(adata, groupby)
     group = np.full(adata.n_obs, -1, dtype=np.int64)
     for number, name in enumerate(names):
@@ -198,7 +198,7 @@ def diffusion_pseudotime(
     InputError, ConfigError, MissingDependencyError
         As :func:`annatac.tl.embed`.
     """
-    space = _space(adata, use_rep)
+    space = space_of(adata, use_rep).astype(np.float64)
     if not 2 <= n_neighbors < adata.n_obs or not 2 <= n_components < adata.n_obs:
         raise ConfigError(
             f"n_neighbors is {n_neighbors} and n_components {n_components}, for {adata.n_obs} cells; expected 2 to "
@@ -261,18 +261,6 @@ def _group_of(name: str, present: list[str], groupby: str) -> int:
             f"No cell has '{name}' in obs['{groupby}'].{nearest(name, present)} There are: {', '.join(present)}."
         )
     return present.index(name)
-
-
-def _space(adata: AnnData, use_rep: str) -> npt.NDArray[np.float64]:
-    if use_rep not in adata.obsm:
-        raise InputError(
-            f"obsm['{use_rep}'] is missing; obsm has: {', '.join(adata.obsm) or 'nothing'}. "
-            "Annotate the cells first (`annatac annotate`), or, in Python, name another slot with use_rep."
-        )
-    space = np.asarray(adata.obsm[use_rep], dtype=np.float64)
-    if not np.isfinite(space).all():
-        raise InputError(f"obsm['{use_rep}'] has values that are not finite: annotate the cells again.")
-    return space
 
 
 def _near_their_means(
