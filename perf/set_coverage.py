@@ -12,8 +12,8 @@ coverage   share of judged cells whose type is in their set, and the mean size o
 lac, aps, raps   what a type must have enough of (`--scores`): its probability; 1 less the probability of it and all
            likelier types, its own part drawn at random (Romano et al. 2020); that less 0.01 for each rank past
            the second (Angelopoulos et al. 2021)
-shipped    the same model's sets as `annatac annotate --error-rate` writes them, by its own held-out cells, on all
-           unseen cells
+shipped    sets by the model's own training cells, on all unseen cells: annatac's as `annatac annotate --error-rate`
+           writes them, the linear models' by their scores of training cells held out in five folds
 
 Then each type's coverage by the first of the scores, with a 95 % binomial (Clopper-Pearson) interval of as many cells.
 """
@@ -130,17 +130,19 @@ def main() -> None:
         mean = table.groupby(["method", "score", "rate"], sort=False).mean().reset_index()
         mean.insert(0, "set", name)
         shown += mean.to_dict("records")
-        hit = np.arange(len(kept["labels"])), kept["labels"]
+        known = kept["labels"] >= 0
+        hit = np.arange(known.sum()), kept["labels"][known]
         for rate in RATES:
-            inside = kept[f"shipped {rate}"]
-            figures = {
-                "coverage": inside[hit].mean(),
-                "size": inside.sum(1).mean(),
-                "empty": (~inside.any(1)).mean(),
-            }
-            shown.append({"set": name, "method": "annatac", "score": "shipped", "rate": rate, **figures})
+            for method in methods:
+                inside = kept[f"shipped {rate}" + ("" if method == "annatac" else f", {method}")][known]
+                figures = {
+                    "coverage": inside[hit].mean(),
+                    "size": inside.sum(1).mean(),
+                    "empty": (~inside.any(1)).mean(),
+                }
+                shown.append({"set": name, "method": method, "score": "shipped", "rate": rate, **figures})
             types += [{"set": name, **row} for row in by_type(rows, kept, rate, options.scores[0])]
-        print(pd.DataFrame(shown[-len(mean) - len(RATES) :]).round(3).to_string(index=False))
+        print(pd.DataFrame(shown[-len(mean) - len(RATES) * len(methods) :]).round(3).to_string(index=False))
         mine = pd.DataFrame([row for row in types if row["set"] == name])
         print(mine.round(3).to_string(index=False), flush=True)
         content = {"seed": options.seed, "draws": N_DRAWS, "rows": shown, "types": types}

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 import annatac
-from annatac.annotate.conformal import prediction_sets
+from annatac.annotate.calibration import fit_calibration
+from annatac.annotate.conformal import prediction_sets, thresholds
 from annatac.benchmark import sets
 from annatac.train.positions import inverse_document_frequency, tf_idf
 
@@ -40,7 +41,8 @@ def unseen(name: str, seed: int, n_folds: int | None, cache: Path | None) -> dic
 
     ``classes`` (C,); ``labels`` (n,), the true type as its number, -1 of a type that the training cells lack;
     ``n_open`` (n,); ``annatac``, ``logistic regression (C=...)`` (n, C) logits; ``probabilities`` (n, C) as annatac
-    calibrates them; ``shipped RATE`` bool (n, C), its prediction sets.
+    calibrates them; ``shipped RATE`` bool (n, C), its prediction sets; ``shipped RATE, logistic regression (C=...)``
+    likewise (:func:`linear_outputs`).
     """
     found = []
     for fold, (train, test) in enumerate(folds(name, seed)[:n_folds]):
@@ -79,18 +81,52 @@ def _outputs(name: str, train: np.ndarray, test: np.ndarray, seed: int) -> dict[
         "annatac": predicted.logits,
         "probabilities": probabilities,
         **{f"shipped {rate}": prediction_sets(probabilities, trust.thresholds(rate)) for rate in RATES},
-        **linear_logits(sp.csr_matrix(cells.X), truth, train, test),
+        **linear_outputs(
+            sp.csr_matrix(cells.X),
+            np.array([at.get(kind, -1) for kind in truth]),
+            cells.obs["batch"].astype(str).to_numpy() if name == "snare" else None,
+            train,
+            test,
+        ),
     }
 
 
-def linear_logits(
-    x: sp.csr_matrix, truth: np.ndarray, train: np.ndarray, test: np.ndarray
+def linear_outputs(
+    x: sp.csr_matrix, labels: np.ndarray, batches: np.ndarray | None, train: np.ndarray, test: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the logits of logistic regression on TF-IDF of all peaks, by name."""
-    idf = inverse_document_frequency(x[train])
-    weighted, judged = tf_idf(x[train], idf), tf_idf(x[test], idf)
-    found = {}
+    """Return logits (n, C) of logistic regression on TF-IDF of all peaks, by name, and its prediction sets.
+
+    As annatac's they come from the training cells alone: those that five folds (whole ``batches``) hold out give the
+    calibration and the thresholds, by the same functions.
+    """
+    n_open, own, found = np.diff(x.indptr), labels[train], {}
+    splits = StratifiedKFold(5, shuffle=True, random_state=0).split(own, own)
+    if batches is not None:
+        splits = GroupKFold(5).split(own, own, batches[train])
+    parts, n_types = list(splits), int(own.max()) + 1
     for c in LINEAR:
-        model = LogisticRegression(C=c, max_iter=300).fit(weighted, truth[train])
-        found[f"logistic regression (C={c})"] = model.decision_function(judged)
+        name, logits = f"logistic regression (C={c})", np.zeros((len(train), n_types))
+        known = np.zeros(len(train), dtype=bool)
+        for rest, held in parts:
+            kinds, values = decisions(x, own[rest], train[rest], train[held], c)
+            logits[held] = values.min()  # of a type that the rest lacks
+            logits[np.ix_(held, kinds)] = values
+            known[held] = np.isin(own[held], kinds)
+        calibration = fit_calibration(logits[known], own[known], n_open[train[known]])
+        p = calibration.probabilities(logits[known], n_open[train[known]])
+        p = p[np.arange(len(p)), own[known]]
+        found[name] = decisions(x, own, train, test, c)[1]
+        judged = calibration.probabilities(found[name], n_open[test])
+        for rate in RATES:
+            sets_of_types = prediction_sets(judged, thresholds(p, own[known], n_types, rate))
+            found[f"shipped {rate}, {name}"] = sets_of_types
     return found
+
+
+def decisions(
+    x: sp.csr_matrix, own: np.ndarray, train: np.ndarray, judged: np.ndarray, c: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the types that some cells are of, in order, and the decision values of others for them."""
+    idf = inverse_document_frequency(x[train])
+    model = LogisticRegression(C=c, max_iter=300).fit(tf_idf(x[train], idf), own)
+    return model.classes_, model.decision_function(tf_idf(x[judged], idf))
