@@ -89,6 +89,7 @@ def reliability(adata: AnnData, truth_key: str, *, n_bins: int = 10, ax: Axes | 
         color=COLORS[0],
         alpha=0.85,
         zorder=3,
+        clip_on=False,  # sure cells, mostly right, lie in the corner
         label=f"{found.n_cells.sum():,} cells, error {found.error:.3f}",
     )
     ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.03), xlabel="confidence", ylabel="share of right calls")
