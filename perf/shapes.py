@@ -35,7 +35,7 @@ from annatac.benchmark.metrics import accuracy, macro_f1
 from annatac.config import Recipe, from_dict
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.corpus.streams import keyed_uniform
-from annatac.model import Network
+from annatac.model import Network, TokenBatch
 from annatac.model.wide import wide_scores
 from annatac.pp import openness_classes, peak_islands, stratified_split
 from annatac.train import finetune
@@ -85,6 +85,9 @@ SHAPES = {
     "512 islands, at random": Shape(max_open=512, keep="random"),
     "default, 5 epochs": Shape(change={"finetune.epochs": 5}),
     "large, 5 epochs": Shape("large", change={"finetune.epochs": 5}),
+    "large, feed-forward 384 (2 x), 5 epochs": Shape(
+        "large", change={"finetune.epochs": 5, "model.feed_forward": 384}
+    ),
     "taught by large": Shape(teacher="large, 5 epochs"),
 }
 
@@ -96,8 +99,12 @@ class Task(FinetuneTask):
     score_of: npt.NDArray[np.float32]  # of each island: the higher, the sooner it is kept
     taught: Tensor | None = None
 
-    def loss(self, rows: npt.NDArray[np.int64], epoch: int) -> BatchLoss:
-        found = super().loss(rows, epoch)
+    def read(self, rows: npt.NDArray[np.int64], epoch: int) -> Any:
+        return rows, super().read(rows, epoch)
+
+    def loss(self, read: Any) -> BatchLoss:
+        rows, lesson = read
+        found = super().loss(lesson)
         if self.taught is None:
             return found
         student = self._last[0].div(2).log_softmax(1)
@@ -105,18 +112,17 @@ class Task(FinetuneTask):
         divergence = nn.functional.kl_div(student, target, reduction="batchmean") * 4
         return BatchLoss((found.mean + divergence) / 2, found.weight)
 
-    def _logits(self, rows: Any, keep: Any = None, dropout_BH: Tensor | None = None) -> list[Tensor]:
+    def _cells(self, rows: Any, keep: Any = None) -> tuple[TokenBatch, Tensor | None]:
+        whole, scores = super()._cells(rows, keep)
         if self.shape.max_open is None:
-            self._last = super()._logits(rows, keep, dropout_BH)
-            return self._last
-        whole = collate(self.tokens, rows, keep)
-        assert self.tables is not None
-        scores = self.tables.scores(whole, rows)
-        few = collate(
-            within_budget(self.tokens, rows, keep, self.shape, self.score_of, self.seed), np.arange(len(rows))
-        )
-        output = self.network(few, scores, dropout_BH)
-        self._last = [output.logits_BC, output.readout_BC]
+            return whole, scores
+        few = within_budget(self.tokens, rows, keep, self.shape, self.score_of, self.seed)
+        return collate(few, np.arange(len(rows))), scores
+
+    def _logits(
+        self, batch: TokenBatch, scores: Tensor | None, dropout_BH: Tensor | None = None
+    ) -> list[Tensor]:
+        self._last = super()._logits(batch, scores, dropout_BH)
         return self._last
 
 

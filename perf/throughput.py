@@ -3,14 +3,18 @@
     python perf/throughput.py --networks default published --threads 2
     python perf/throughput.py --networks large --cells 8 --batches 1 --repeats 1
     python perf/throughput.py --networks default --depths 250 1500 6000 --universes 10000 250000 500000
-    python perf/throughput.py --networks default large --device cuda --bf16 --profile
+    python perf/throughput.py --networks large default --device cuda --bf16 --compile --profile --runs
 
 Cells are drawn at random, as deep as real ones differ (log-normal about --open islands, sigma 0.35), and batched by
-depth as `annotate` batches them for prediction, and as training does. The commands' settings of the allocator are in
-force. A step of fine-tuning is forward, backward, clipping and AdamW on given scores of the wide path; a step of
-pre-training is the objective `openness`, with the making of its batch. The published network is that of
-perf/encoder.py: dense, a loop over heads, separate Q, K, V, float32. With --bf16 the others compute as `--precision
-bf16` has them: the encoder in bfloat16, heads and wide path in float32.
+depth as `annotate` batches them for prediction, and as training does, within the tokens that the recipe or the device
+allows. The commands' settings of the allocator are in force. A step of fine-tuning is forward, backward, clipping
+and AdamW on given scores of the wide path; a step of pre-training is the objective `openness` on a batch that was read
+and masked before. The published network is that of perf/encoder.py: dense, a loop over heads, separate Q, K, V,
+float32. With --bf16 the others compute as `--precision bf16` has them: the encoder in bfloat16, heads and wide path in
+float32. With --compile the encoder runs as torch.compile makes it, as the commands do on a GPU from a million cells on.
+
+With --runs, whole epochs as well, as `pretrain` and `annotate` have them: cells are read, batched and masked, of 20,480
+cells in memory, the best of three epochs; "(run)" stands behind the work. What is lost against steps is the loader's.
 
 Floors of a step: its matrix multiplications (counted by torch) at the rate of a large square product on this machine;
 and the bytes that must pass at the least through memory, at the rate of a copy: position vectors and, a layer, the
@@ -23,8 +27,11 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +41,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from annatac.annotate.annotator import token_budget
+from annatac.annotate.annotator import CPU_CELLS, GPU_CELLS, token_budget
 from annatac.cli.allocator import keep_memory
-from annatac.config import Recipe
+from annatac.config import OptimConfig, Recipe
 from annatac.corpus import CsrCells
 from annatac.corpus.batches import collate, in_order_of_depth, plan_batches
 from annatac.model import Network
 from annatac.train.device import choose_precision
+from annatac.train.loop import run
 from annatac.train.pretraining import PretrainTask
 from encoder import Published
 
 RESULTS = Path(__file__).parent / "results"
 N_CELLS, N_TYPES, PUBLISHED_ISLANDS = 1_024, 16, 16_656
+N_RUN = 20_480  # cells of a run
 
 
 class Machine:
@@ -74,21 +83,24 @@ class Machine:
         return statistics.median(times[1:])
 
 
-def cells_like_real(n_islands: int, n_open: int, seed: int = 0) -> sp.csr_matrix:
+def cells_like_real(n_islands: int, n_open: int, seed: int = 0, n_cells: int = N_CELLS) -> sp.csr_matrix:
     """Return cells whose open islands differ as those of real cells do, uint8 CSR."""
     random = np.random.default_rng(seed)
-    lengths = np.minimum(random.lognormal(np.log(n_open), 0.35, N_CELLS).astype(int), n_islands // 2)
+    lengths = np.minimum(random.lognormal(np.log(n_open), 0.35, n_cells).astype(int), n_islands // 2)
     indices = [np.unique(random.integers(n_islands, size=n)) for n in np.maximum(lengths, 5)]
     indptr = np.concatenate([[0], np.cumsum([len(i) for i in indices])])
     data = random.integers(1, 6, indptr[-1]).astype(np.uint8)
-    return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (N_CELLS, n_islands))
+    return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (n_cells, n_islands))
 
 
-def batches_of(work: str, n_open: np.ndarray, size: int, device: torch.device) -> list[np.ndarray]:
+def batches_of(
+    work: str, n_open: np.ndarray, size: int, config: OptimConfig, device: torch.device
+) -> list[np.ndarray]:
     """Return the batches of an epoch, or of a prediction, of all cells."""
     if work == "predict":
         return in_order_of_depth(n_open, batch_size=size, token_budget=token_budget(device))
-    return plan_batches(np.arange(len(n_open)), n_open, batch_size=size, seed=0, epoch=0)
+    budget = config.batch_tokens
+    return plan_batches(np.arange(len(n_open)), n_open, batch_size=size, seed=0, epoch=0, token_budget=budget)
 
 
 def steps_of(
@@ -103,9 +115,11 @@ def steps_of(
     n_batches = 1 if name == "published" else options.batches
     rows = []
     for work in works:
-        size = 256 if work == "predict" else recipe.finetune.batch_size
+        config = recipe.pretrain if work == "pre-train" else recipe.finetune
+        at_once = GPU_CELLS if machine.device.type == "cuda" else CPU_CELLS
+        size = at_once if work == "predict" else config.batch_size
         size = 1 if name == "published" else options.cells or size
-        plan = batches_of(work, n_of, size, machine.device)
+        plan = batches_of(work, n_of, size, config, machine.device)
         padded = sum(len(rows) * int(n_of[rows].max()) for rows in plan)
         by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
         chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
@@ -114,8 +128,10 @@ def steps_of(
         else:
             network = Network(n_islands, 0 if work == "pre-train" else N_TYPES, recipe.model)
         network = network.to(machine.device)
+        compiling: AbstractContextManager[None] = nullcontext()
         if isinstance(network, Network):
             network.encoder_dtype = machine.precision
+            compiling = network.compiled(options.compile)
         step = _step(network, tokens, recipe, work, machine, chosen)
         n_cells = sum(map(len, chosen))
         n_tokens = sum(int(n_of[each].sum()) for each in chosen)
@@ -123,7 +139,8 @@ def steps_of(
             n_tokens = n_cells * n_islands
         with FlopCounterMode(display=False) as counter:
             step(counted=True)
-        seconds = machine.seconds(step, options.repeats)
+        with compiling:
+            seconds = machine.seconds(step, options.repeats)
         model = recipe.model
         least = n_tokens * 4 * (model.position_dim + model.depth * 4 * model.width)
         least *= 1 if work == "predict" else 3
@@ -184,13 +201,16 @@ def _step(
     if work == "pre-train":
         assert isinstance(network, Network)
         settings = {"training": np.arange(N_CELLS), "held_out": np.arange(0), "seed": 0, "device": device}
-        task = PretrainTask(network, CsrCells(tokens), recipe.pretrain, **settings)
+        precision = "bf16" if machine.precision == torch.bfloat16 else "float32"
+        config = replace(recipe.pretrain, precision=precision)
+        task = PretrainTask(network, CsrCells(tokens), config, **settings)
+        asked = [task.read(rows, 0) for rows in chosen]
 
     def train(*, counted: bool = False) -> None:
-        for i, rows in enumerate(chosen):
+        for i in range(len(chosen)):
             optimizer.zero_grad(set_to_none=True)
             if task is not None:
-                loss = task.loss(rows, 0).mean
+                loss = task.loss(asked[i]).mean
             else:
                 losses = [nn.functional.cross_entropy(each, targets[i]) for each in logits(i, trains=True)]
                 loss = torch.stack(losses).sum()
@@ -199,6 +219,46 @@ def _step(
             optimizer.step()
 
     return train
+
+
+def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a row for epochs of pre-training and one for predictions, reading included."""
+    recipe = Recipe.load(name)
+    tokens = cells_like_real(options.islands, options.open, n_cells=N_RUN)
+    precision = "bf16" if options.bf16 else "float32"
+    network = Network(options.islands, N_TYPES, recipe.model).to(machine.device)
+    config = replace(recipe.pretrain, epochs=4, patience=9, precision=precision)
+    settings = {"training": np.arange(N_RUN), "held_out": np.arange(0), "seed": 0, "device": machine.device}
+    task = PretrainTask(network, CsrCells(tokens), config, **settings)
+    with network.compiled(options.compile), tempfile.TemporaryDirectory() as folder:
+        history = run(task, config, Path(folder) / "run", seed=0).history
+    trained = max(epoch["cells_per_s"] for epoch in history[1:])
+    n_open = np.diff(tokens.indptr)
+
+    def predict() -> None:
+        with torch.inference_mode():
+            for first in range(0, N_RUN, 2_048):  # the blocks of `annotate`
+                part = tokens[first : first + 2_048]
+                plan = batches_of("predict", np.diff(part.indptr), GPU_CELLS, config, machine.device)
+                found = [network(collate(part, rows, device=machine.device)).logits_BC for rows in plan]
+                for each in found:
+                    each.cpu()
+
+    network.eval()
+    with network.compiled(options.compile):
+        predicted = N_RUN / machine.seconds(predict, 3)
+    return [
+        {
+            "network": name,
+            "work": f"{work} (run)",
+            "n_islands": options.islands,
+            "n_open": options.open,
+            "ms_a_cell": 1e3 / cells_s,
+            "cells_s": cells_s,
+            "tokens_s": cells_s * float(n_open.mean()),
+        }
+        for work, cells_s in (("pre-train", trained), ("predict", predicted))
+    ]
 
 
 def _profile(step: Callable[[], None], device: torch.device) -> str:
@@ -213,14 +273,15 @@ def _profile(step: Callable[[], None], device: torch.device) -> str:
 
 
 def _record(rows: list[dict[str, Any]], machine: Machine, options: argparse.Namespace) -> None:
-    """Write the rows into the results; older ones of the same network, work, universe and depth go."""
+    """Write the rows into the results; older ones of the same kind go."""
+    for row in rows:
+        row |= {"compiled": options.compile, "threads": options.threads}
     path = RESULTS / f"throughput_{machine.device.type}{'_bf16' if options.bf16 else ''}.json"
     old = json.loads(path.read_text())["rows"] if path.is_file() else []
     same = {_what(row) for row in rows}
     name = torch.cuda.get_device_name() if machine.device.type == "cuda" else f"{os.cpu_count()} cores"
     content = {
         "machine": name,
-        "threads": options.threads,
         "flop_s": machine.flop_s,
         "bytes_s": machine.bytes_s,
         "rows": [*(row for row in old if _what(row) not in same), *rows],
@@ -229,10 +290,15 @@ def _record(rows: list[dict[str, Any]], machine: Machine, options: argparse.Name
 
 
 def _what(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["network"], row["work"], row["n_islands"], row["n_open"]
+    return row["network"], row["work"], row["n_islands"], row["n_open"], row.get("compiled", False)
 
 
 def _show(row: dict[str, Any]) -> str:
+    if "flop_s" not in row:
+        return (
+            f"{row['network']:10s} {row['work']:10s} {row['n_islands']:8,d} {row['n_open']:6,d} "
+            f"{row['ms_a_cell']:9.2f} {row['cells_s']:9.1f} {row['tokens_s'] / 1e6:8.2f}"
+        )
     return (
         f"{row['network']:10s} {row['work']:10s} {row['n_islands']:8,d} {row['n_open']:6,d} {row['ms_a_cell']:9.2f} "
         f"{row['cells_s']:9.1f} {row['tokens_s'] / 1e6:8.2f} {row['flop_s'] / 1e9:9.1f} "
@@ -265,6 +331,8 @@ def main() -> None:
         action="store_true",
         help="the encoder in bfloat16, as --precision bf16; so is the matrix rate",
     )
+    parser.add_argument("--compile", action="store_true", help="the encoder as torch.compile makes it")
+    parser.add_argument("--runs", action="store_true", help="also whole epochs, with reading")
     parser.add_argument("--profile", action="store_true", help="print where the time of a training step goes")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -288,6 +356,11 @@ def main() -> None:
             rows.append(row)
             print(_show(row), flush=True)
             _record(rows, machine, options)
+    for name in options.networks if options.runs else []:
+        for row in runs_of(name, machine, options):
+            rows.append(row)
+            print(_show(row), flush=True)
+            _record(rows, machine, options)
     if options.profile:
         recipe = Recipe.load(options.networks[0])
         tokens = cells_like_real(options.islands, options.open)
@@ -295,7 +368,8 @@ def main() -> None:
         network.encoder_dtype = machine.precision
         rows_of_batch = np.arange(recipe.finetune.batch_size)
         step = _step(network, tokens, recipe, "fine-tune", machine, [rows_of_batch])
-        print(_profile(step, machine.device))
+        with network.compiled(options.compile):
+            print(_profile(step, machine.device))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class OptimConfig:
 
     epochs: int = 10
     batch_size: int = 64  # cells
+    batch_tokens: int = 131_072  # of a batch at the most, padding included: a guard of memory
     accumulate: int = 1  # batches a step of the optimiser
     learning_rate: float = 2e-3
     weight_decay: float = 0.01  # decoupled; 0 = plain Adam
@@ -79,7 +80,7 @@ class OptimConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "step_epochs", "patience"):
+        for name in ("epochs", "batch_size", "batch_tokens", "accumulate", "step_epochs", "patience"):
             _at_least(self, name, 1)
         _at_least(self, "warmup_steps", 0)
         _between(self, "validation_fraction", 0, 0.5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from annatac.config import Recipe
 from annatac.corpus import collate, plan_batches
-from annatac.corpus.batches import POOL, TOKEN_BUDGET, flat_tokens, in_order_of_depth, thinned
+from annatac.corpus.batches import POOL, TOKEN_BUDGET, flat_tokens, in_order_of_depth, padded, thinned
 
 
 def random_tokens(n_cells: int, n_islands: int, seed: int, share: float = 0.3) -> sp.csr_matrix:
@@ -200,3 +200,17 @@ def test_flat_tokens_takes_rows_in_the_order_given():
     assert islands.tolist() == [1, 0, 2, 1]
     assert classes.tolist() == [3, 1, 2, 3]
     assert lengths.tolist() == [1, 0, 2, 1]
+
+
+@pytest.mark.parametrize("rows", [[0, 2], [5, 3, 3, 9], [1], []])
+def test_padding_where_the_tokens_lie_is_the_same(rows):
+    tokens = random_tokens(10, 40, 0)
+    tokens[1] = 0
+    tokens.eliminate_zeros()
+    rows = np.asarray(rows, dtype=np.int64)
+    wanted = collate(tokens, rows)
+    flat = (torch.from_numpy(each) for each in flat_tokens(tokens, rows))
+    got = padded(*flat, wanted.islands_BN.shape[1])
+    for name, value in vars(wanted).items():
+        assert torch.equal(getattr(got, name), value), name
+        assert getattr(got, name).dtype == value.dtype

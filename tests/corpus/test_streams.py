@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from annatac.corpus import keyed_uniform
@@ -66,3 +67,14 @@ def test_numbers_that_must_never_change():
         [0.18294066190719604, 0.6121283769607544],
         [0.3226723074913025, 0.38982105255126953],
     ]
+
+
+def test_tensors_have_the_numbers_of_arrays():
+    random = np.random.default_rng(0)
+    cells, items = random.integers(2**40, size=(50, 1)), random.integers(2**31, size=(50, 30))
+    wanted = keyed_uniform("mask", 2**32 - 1, -1, cells, items)
+    got = keyed_uniform("mask", 2**32 - 1, -1, torch.from_numpy(cells), torch.from_numpy(items))
+    assert np.array_equal(got.numpy(), wanted)
+    assert np.array_equal(
+        keyed_uniform("mask", 0, 0, torch.from_numpy(cells)).numpy(), keyed_uniform("mask", 0, 0, cells)
+    )

@@ -258,12 +258,10 @@ def test_sums_are_depth_meters_without_the_scale(settings, cells, lively):
 # --------------------------------------------------------------------------------------- precision
 
 
-@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("form", ["plain", "folded", "fused"])
 @pytest.mark.parametrize("thin", [True, False])
-def test_bfloat16_is_near_float32_and_stays_in_the_encoder(
-    settings, cells, lively, thin, folded, monkeypatch
-):
-    monkeypatch.setattr("annatac.model.attention.folding_pays", lambda *sizes: folded)
+def test_bfloat16_is_near_float32_and_stays_in_the_encoder(settings, cells, lively, thin, form, monkeypatch):
+    monkeypatch.setattr("annatac.model.attention.cheapest", lambda *sizes: form)
     network = lively(Network(60, 3, settings(thin=thin, wide=True)))
     batch = cells([list(range(0, 60, 2)), [5, 7, 40], []])
 
@@ -304,3 +302,30 @@ def test_softmax_is_float32(settings, cells, monkeypatch):
     network.encoder_dtype = torch.bfloat16
     network(cells([[1, 2, 3]]))
     assert seen == [(torch.bfloat16, torch.float32)]
+
+
+def test_a_compiled_encoder_is_one_for_a_while(settings, cells, lively, monkeypatch):
+    """What compiling does to it is PyTorch's; that it is used, for all that runs the encoder, and put away is ours."""
+    made = []
+
+    def compile(function, **options):
+        def used(*args, **kwargs):
+            made.append(options)
+            return function(*args, **kwargs)
+
+        return used
+
+    monkeypatch.setattr(torch, "compile", compile)
+    network = lively(Network(60, 3, settings(wide=True)))
+    batch = cells([[1, 2, 3], [5, 7, 40]])
+    wanted, names = network(batch).logits_BC, list(network.state_dict())
+    with network.compiled():
+        assert torch.equal(network(batch).logits_BC, wanted)
+        network.openness_logits(batch)
+        network.pooled(batch)
+        assert made == [{"dynamic": True}] * 3
+        assert list(network.state_dict()) == names
+    with network.compiled(False):
+        network(batch)
+    network(batch)
+    assert len(made) == 3

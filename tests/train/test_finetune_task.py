@@ -58,14 +58,14 @@ def test_loss_by_hand(tokens, debug):
     target = np.full((4, 3), 0.1 / 3)
     target[np.arange(4), labels[rows]] += 0.9
     wanted = -(target * log_p * weights).sum() / weights[labels[rows]].sum()
-    assert float(task.loss(rows, 0).mean.detach()) == pytest.approx(wanted, rel=1e-5)
+    assert float(task.loss(task.read(rows, 0)).mean.detach()) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_training_thins_and_validation_does_not(tokens, debug):
     task = make(tokens, debug(dropout=0.0, thinning=0.6))
     rows = task.training[:20]
-    assert task.loss(rows, 0).mean.item() == task.loss(rows, 0).mean.item()
-    assert task.loss(rows, 0).mean.item() != task.loss(rows, 1).mean.item()
+    assert task.loss(task.read(rows, 0)).mean.item() == task.loss(task.read(rows, 0)).mean.item()
+    assert task.loss(task.read(rows, 0)).mean.item() != task.loss(task.read(rows, 1)).mean.item()
     assert task.validate() == task.validate()
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from annatac.config import FinetuneConfig, OptimConfig
 from annatac.errors import AnnatacError, OutputError
 from annatac.model import Network
+from annatac.train import loop
 from annatac.train.finetune import FinetuneTask
 from annatac.train.loop import BatchLoss, learning_rate, run
 from annatac.train.runlog import RunLog, read_run_log
@@ -32,7 +33,11 @@ class Scripted:
     def batches(self, epoch):
         return [np.array([0, 1]), np.array([2])]
 
-    def loss(self, rows, epoch):
+    def read(self, rows, epoch):
+        return rows, epoch
+
+    def loss(self, read):
+        rows, epoch = read
         self.seen.append((epoch, rows.tolist()))
         factor = 1.0 if self.losses is None else self.losses[epoch]
         return BatchLoss((self.network(torch.ones(1, 1)) + 1).sum() * factor, len(rows))
@@ -165,11 +170,26 @@ def test_the_run_log_tells_every_epoch(tmp_path):
 
 def test_train_loss_is_the_mean_over_cells(tmp_path):
     task = Scripted([0.0] * 2)
-    task.loss = lambda rows, epoch: BatchLoss(
-        (task.network(torch.ones(1, 1)) * 0 + float(len(rows))).sum(), len(rows)
+    task.loss = lambda read: BatchLoss(
+        (task.network(torch.ones(1, 1)) * 0 + float(len(read[0]))).sum(), len(read[0])
     )
     trained = run(task, settings(epochs=1), tmp_path / "run", seed=0)
     assert trained.history[0]["train_loss"] == pytest.approx((2 * 2 + 1 * 1) / 3)
+
+
+def test_reading_ahead_and_settling_late_change_nothing(tmp_path, monkeypatch):
+    """As on a GPU: batches read in a thread, losses booked some steps later, also where an epoch ends before that."""
+    trained = {}
+    for name, depth, steps in (("as a CPU", 0, 1), ("as a GPU", 2, 3), ("later still", 5, 100)):
+        monkeypatch.setattr(loop, "READ_AHEAD", {"cpu": depth})
+        monkeypatch.setattr(loop, "SETTLE_EVERY", {"cpu": steps})
+        task = Scripted([0.0] * 4, losses=[1.0, 2.0, 3.0])
+        trained[name] = run(task, settings(epochs=3, patience=9), tmp_path / name, seed=0), task.seen
+    (wanted, order), *others = trained.values()
+    for found, seen in others:
+        assert seen == order
+        assert [e["train_loss"] for e in found.history] == [e["train_loss"] for e in wanted.history]
+        assert torch.equal(found.best["weight"], wanted.best["weight"])
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path):

@@ -15,10 +15,10 @@ KEY = {"rate": 0.15, "replace_rate": 0.9, "seed": 0, "epoch": 1}
 
 def n_masked(classes: list[int], rate: float = 0.15) -> list[int]:
     """Number of masked tokens of each class 1..5 of one cell."""
-    values = np.array(classes, dtype=int)
-    draws = np.random.default_rng(0).random(len(values))
-    chosen = choose_masked(np.zeros(len(values), dtype=int), values, draws, n_cells=1, rate=rate)
-    return np.bincount(values[chosen], minlength=6)[1:].tolist()
+    values = torch.tensor([classes], dtype=torch.int64)
+    draws = torch.rand(values.shape, generator=torch.Generator().manual_seed(0))
+    chosen = choose_masked(values, draws, rate=rate)
+    return torch.bincount(values[chosen], minlength=6)[1:].tolist()
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,11 @@ def test_quotas_by_hand(counts, masked):
 
 
 def test_the_lowest_draws_are_masked_cell_by_cell():
-    cells = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    classes = np.array([1, 1, 2, 2, 1, 1, 1, 1])
-    draws = np.array([0.9, 0.1, 0.5, 0.6, 0.4, 0.3, 0.2, 0.1])
-    chosen = choose_masked(cells, classes, draws, n_cells=3, rate=0.5)
-    # cell 0: 2 masked, one a class; cell 1: half of its only class
-    assert chosen.tolist() == [False, True, True, False, False, False, True, True]
+    classes = torch.tensor([[1, 1, 2, 2, 0], [1, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
+    draws = torch.tensor([[0.9, 0.1, 0.5, 0.6, 0.0], [0.4, 0.3, 0.2, 0.1, 0.0], [0.0, 0.1, 0.2, 0.3, 0.4]])
+    chosen = choose_masked(classes, draws, rate=0.5)
+    # cell 0: 2 masked, one a class; cell 1: half of its only class; cell 2 has none
+    assert chosen.long().tolist() == [[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]]
 
 
 def test_never_more_than_half_of_a_class_and_as_many_of_each(tokens):

@@ -11,7 +11,7 @@ from annatac.config import ModelConfig, PretrainConfig
 from annatac.corpus.cells import CsrCells
 from annatac.model.network import Network
 from annatac.model.tokens import MASK_CLASS
-from annatac.train.objectives import OBJECTIVES, Setting
+from annatac.train.objectives import OBJECTIVES, Setting, Terms
 from annatac.train.objectives.terms import popularity
 
 CPU = torch.device("cpu")
@@ -33,10 +33,15 @@ def setting(tokens, debug):
 ROWS = np.array([3, 50, 99, 7])
 
 
+def asked(name: str, setting: Setting, rows: np.ndarray, epoch: int) -> Terms:
+    objective = OBJECTIVES[name]
+    return objective.terms(setting.network, objective.ask(setting, rows, epoch))
+
+
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_a_question_is_asked_alike_every_time_and_anew_each_epoch(setting, name):
     made = setting(thinning=0.5)
-    first, again, other = (OBJECTIVES[name](made, ROWS, epoch) for epoch in (2, 2, 3))
+    first, again, other = (asked(name, made, ROWS, epoch) for epoch in (2, 2, 3))
     assert first.n == again.n > 0
     assert first.loss == again.loss
     assert first.loss != other.loss
@@ -47,35 +52,26 @@ def test_a_question_is_asked_alike_every_time_and_anew_each_epoch(setting, name)
 @pytest.mark.parametrize("name", ["openness", "open_closed"])
 def test_cells_do_not_depend_on_their_batch(setting, name):
     made = setting()
-    together = OBJECTIVES[name](made, ROWS, 1)
-    alone = [OBJECTIVES[name](made, ROWS[i : i + 1], 1) for i in range(4)]
+    together = asked(name, made, ROWS, 1)
+    alone = [asked(name, made, ROWS[i : i + 1], 1) for i in range(4)]
     assert together.n == sum(terms.n for terms in alone)
     assert together.loss.item() == pytest.approx(sum(terms.loss.item() for terms in alone), rel=1e-5)
 
 
-def test_closed_islands_are_closed_and_as_many_as_open_ones(setting, monkeypatch, tokens):
-    made, seen = setting(), []
-    at = Setting.logits_at
-
-    def spy(self, batch, chosen):
-        seen.append((batch, chosen))
-        return at(self, batch, chosen)
-
-    monkeypatch.setattr(Setting, "logits_at", spy)
-    terms = OBJECTIVES["open_closed"](made, ROWS, 0)
-    batch, chosen = seen[0]
-    cell, _ = torch.nonzero(chosen, as_tuple=True)
-    is_open = np.asarray(tokens[0].toarray()[ROWS[cell.numpy()], batch.islands_BN[chosen].numpy()]) > 0
-    assert (batch.classes_BN[chosen] == MASK_CLASS).all(), "open and closed look the same"
+def test_closed_islands_are_closed_and_as_many_as_open_ones(setting, tokens):
+    batch, at, target = OBJECTIVES["open_closed"].ask(setting(), ROWS, 0)
+    cell, islands = at // batch.islands_BN.shape[1], batch.islands_BN.flatten()[at]
+    is_open = np.asarray(tokens[0].toarray()[ROWS[cell.numpy()], islands.numpy()]) > 0
+    assert (batch.classes_BN.flatten()[at] == MASK_CLASS).all(), "open and closed look the same"
     assert 0.3 < is_open.mean() < 0.7
-    assert terms.n == len(is_open)
-    pairs = list(zip(cell.tolist(), batch.islands_BN[chosen].tolist(), strict=True))
+    assert np.array_equal(target.numpy() > 0, is_open)
+    pairs = list(zip(cell.tolist(), islands.tolist(), strict=True))
     assert len(set(pairs)) == len(pairs), "no island is asked twice"
 
 
 def test_open_closed_in_the_dense_form(setting):
     """Where closed islands are tokens too, the question stands at the island."""
-    terms = OBJECTIVES["open_closed"](setting(closed="keep"), ROWS, 0)
+    terms = asked("open_closed", setting(closed="keep"), ROWS, 0)
     assert terms.n > 0
     assert torch.isfinite(terms.loss)
 
@@ -84,7 +80,7 @@ def test_halves_share_no_island(setting, monkeypatch):
     made, seen = setting(), []
     pooled = Network.pooled
     monkeypatch.setattr(Network, "pooled", lambda self, batch: (seen.append(batch), pooled(self, batch))[1])
-    OBJECTIVES["contrast"](made, ROWS, 0)
+    asked("contrast", made, ROWS, 0)
     first, second = seen
     assert not (first.real_BN & second.real_BN).any()
     whole = first.n_open_B + second.n_open_B

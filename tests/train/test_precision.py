@@ -15,7 +15,7 @@ from annatac.config import FinetuneConfig
 from annatac.errors import ConfigError, Interrupted, ModelError
 from annatac.model import artifact
 from annatac.train.checkpoint import FILE
-from annatac.train.device import choose_precision, has_fast_bf16
+from annatac.train.device import COMPILE_FROM, choose_precision, compiling_pays, has_fast_bf16
 from annatac.train.pretraining import PretrainTask
 from annatac.train.runlog import read_run_log
 
@@ -64,11 +64,11 @@ def test_a_run_in_bfloat16_is_resumed_to_the_bit_and_not_in_another_precision(
     annatac.pretrain(reference, output=tmp_path / "whole", recipe=recipe)
     original, calls = PretrainTask.loss, []
 
-    def loss(self, rows, epoch):
-        calls.append(epoch)
+    def loss(self, asked):
+        calls.append(asked)
         if len(calls) == 9:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, rows, epoch)
+        return original(self, asked)
 
     with monkeypatch.context() as patch:
         patch.setattr(PretrainTask, "loss", loss)
@@ -125,3 +125,14 @@ def test_auto_is_float32_on_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     assert has_fast_bf16(CPU)
     assert not has_fast_bf16(torch.device("mps"))
+
+
+def test_when_compiling_pays(monkeypatch):
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "gcc" else None)
+    assert compiling_pays(gpu, COMPILE_FROM)
+    assert not compiling_pays(gpu, COMPILE_FROM - 1)
+    assert not compiling_pays(cpu, COMPILE_FROM)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not compiling_pays(gpu, COMPILE_FROM)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 CPU_TOKENS = 32_768  # padded tokens a batch: larger ones take a CPU as long, and more memory
+GPU_TOKENS = 524_288  # smaller ones leave a large GPU waiting for the next
+GPU_BYTES_A_TOKEN = 16_384  # in float32, of the widest recipe
+CPU_CELLS, GPU_CELLS = 256, 2_048  # of a batch
 TRIM_EVERY = 32  # batches
 
 
@@ -231,13 +234,13 @@ class Annotator:
         *,
         device: str = "auto",
         precision: str = "float32",
-        batch_size: int = 256,
+        batch_size: int | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Predictions:
         """Return probabilities and vectors of the cells of ``tokens`` (uint8 CSR over the universe).
 
-        ``precision``: see :func:`annatac.train.device.choose_precision`. ``on_progress`` is called with the number
-        of cells done after each batch.
+        ``precision``: see :func:`annatac.train.device.choose_precision`. ``batch_size``: cells at a time at the most,
+        by default what suits the device. ``on_progress`` is called with the number of cells done after each batch.
         """
         where = choose_device(device)
         network = self.artifact.network.to(where).eval()
@@ -248,17 +251,30 @@ class Annotator:
         embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
+        found: list[
+            tuple[Any, ...]
+        ] = []  # a GPU is not asked for them before it has been given all there is to do
+
+        def take() -> None:
+            for rows, logits_BC, decision_B, embedding_BD in found:
+                logits[rows] = logits_BC.cpu().numpy()
+                probabilities[rows] = logits_BC.softmax(1).cpu().numpy()
+                decision[rows] = decision_B.cpu().numpy()
+                embedding[rows] = embedding_BD.cpu().numpy()
+            found.clear()
+
         with torch.inference_mode():
             n_tokens, budget = network.n_tokens(n_open), token_budget(where)
-            batches = in_order_of_depth(n_tokens, batch_size=batch_size, token_budget=budget)
+            size = batch_size or (GPU_CELLS if where.type == "cuda" else CPU_CELLS)
+            batches = in_order_of_depth(n_tokens, batch_size=size, token_budget=budget)
             for number, rows in enumerate(batches, start=1):
-                batch = collate(tokens, rows).to(where)
+                batch = collate(tokens, rows, device=where)
                 wide = None if network.wide is None else network.wide.scores(batch)
                 output = network(batch, wide)
-                logits[rows] = output.logits_BC.float().cpu().numpy()
-                probabilities[rows] = output.logits_BC.float().softmax(1).cpu().numpy()
-                decision[rows] = (logits[rows] if wide is None else wide[0].cpu().numpy()).max(1)
-                embedding[rows] = output.embedding_BD.float().cpu().numpy()
+                scores = output.logits_BC if wide is None else wide[0]
+                found.append((rows, output.logits_BC, scores.amax(1), output.embedding_BD))
+                if where.type != "cuda" or number == len(batches):
+                    take()
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(done)
@@ -272,6 +288,8 @@ class Annotator:
 
 def token_budget(device: torch.device) -> int:
     """Return how many padded tokens a batch of prediction has at the most."""
+    if device.type == "cuda":
+        return max(1, min(GPU_TOKENS, torch.cuda.mem_get_info(device)[0] // GPU_BYTES_A_TOKEN))
     return CPU_TOKENS if device.type == "cpu" else TOKEN_BUDGET
 
 

@@ -11,6 +11,7 @@ from annatac.annotate.adapt import Adaptation
 from annatac.annotate.annotator import Annotator
 from annatac.annotate.calls import Calls, CallSettings, make_calls
 from annatac.annotate.query import QueryTokens
+from annatac.train.device import choose_device, compiling_pays
 from annatac.train.distributed import gather_arrays, rank, world_size
 
 BLOCK = 2_048  # cells; the same whatever the number of processes, and so are the batches within
@@ -48,13 +49,15 @@ def call_blocks(
             adapted = adaptation.logits(annotator, tokens, predicted, first)
         return make_calls(annotator, tokens, predicted, settings, adapted)
 
-    for start in range(0, n_cells, BLOCK * n_processes):
-        first = start + rank() * BLOCK
-        if first < n_cells:
-            yield _gathered(calls_of(first, min(first + BLOCK, n_cells), start))
-        else:  # the others have one more: the shape of one cell's calls, and no row
-            calls = calls_of(0, 1, start)
-            yield _gathered(Calls(calls.obs[:0], {name: array[:0] for name, array in calls.obsm.items()}))
+    compiles = compiling_pays(choose_device(device), n_cells // n_processes)
+    with annotator.artifact.network.compiled(compiles):
+        for start in range(0, n_cells, BLOCK * n_processes):
+            first = start + rank() * BLOCK
+            if first < n_cells:
+                yield _gathered(calls_of(first, min(first + BLOCK, n_cells), start))
+            else:  # the others have one more: the shape of one cell's calls, and no row
+                calls = calls_of(0, 1, start)
+                yield _gathered(Calls(calls.obs[:0], {name: array[:0] for name, array in calls.obsm.items()}))
 
 
 def joined(calls: Iterable[Calls]) -> Calls:

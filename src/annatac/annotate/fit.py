@@ -37,7 +37,7 @@ from annatac.pp.tokens import tokenize
 from annatac.pp.universe import Universe
 from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.crossfit import cross_fitted
-from annatac.train.device import choose_device, choose_precision
+from annatac.train.device import choose_device, choose_precision, compiling_pays
 from annatac.train.distributed import from_first, is_first, together, wait
 from annatac.train.finetune import FinetuneTask
 from annatac.train.from_base import base_vectors, check_assembly, resolve_place, with_encoder_of
@@ -179,7 +179,8 @@ def finetune(
     )
     if started is not None:  # a checkpoint of a run from another base is not of this run
         task.fingerprint += started.model_id
-    trained = run(task, recipe.finetune, folder, seed=seed, resume=resume, progress=progress)
+    with network.compiled(compiling_pays(where, len(training) * recipe.finetune.epochs)):
+        trained = run(task, recipe.finetune, folder, seed=seed, resume=resume, progress=progress)
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()

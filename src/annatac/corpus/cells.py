@@ -73,12 +73,11 @@ class CsrCells:
 
     def flat(self, rows: Rows) -> Flat:
         """Return islands and classes of the cells ``rows`` one after the other, and each cell's number."""
-        indptr = self.tokens.indptr
-        starts = indptr[rows].astype(np.int64)
-        lengths = indptr[rows + 1].astype(np.int64) - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return self.tokens.indices[where], self.tokens.data[where], lengths
+        indptr, indices, data = self.tokens.indptr, self.tokens.indices, self.tokens.data
+        starts, stops = indptr[rows].astype(np.int64), indptr[rows + 1].astype(np.int64)
+        parts = [slice(start, stop) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+        islands = np.concatenate([indices[:0], *(indices[part] for part in parts)])
+        return islands, np.concatenate([data[:0], *(data[part] for part in parts)]), stops - starts
 
 
 def as_cells(tokens: Cells | sp.csr_matrix) -> Cells:

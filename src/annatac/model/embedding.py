@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from annatac.config import ModelConfig
+from annatac.model.layers import LayerNorm, Linear
 from annatac.model.tokens import N_TOKENS, TokenBatch
 
 
@@ -35,11 +36,12 @@ class TokenEmbedding(nn.Module):
         self.position: nn.Module = nn.Identity()
         self.norm: nn.Module = nn.Identity()
         if config.thin:
-            self.position = nn.Linear(config.position_dim, config.width)
-            self.norm = nn.LayerNorm(config.width)
+            self.position = Linear(config.position_dim, config.width)
+            self.norm = LayerNorm(config.width)
 
     def forward(self, classes_BN: Tensor, vectors_BNR: Tensor) -> Tensor:
-        return self.norm(self.token(classes_BN) + self.position(vectors_BNR))
+        tokens_BND = nn.functional.embedding(classes_BN, self.token.weight.to(vectors_BNR.dtype))
+        return self.norm(tokens_BND + self.position(vectors_BNR))
 
 
 class Projection(nn.Module):
@@ -83,8 +85,8 @@ class Projection(nn.Module):
         """Return E^T X of this layer's P projections, (P, B, K, D), and their biases (P, K)."""
         summed = rows.transpose(-1, -2) @ x_BND
         if self.thin:
-            summed = self._of_layer(self.weight, layer).transpose(-1, -2)[:, None] @ summed
-        return summed, self._of_layer(self.bias, layer)
+            summed = self._of_layer(self.weight, layer).to(x_BND.dtype).transpose(-1, -2)[:, None] @ summed
+        return summed, self._of_layer(self.bias, layer).to(x_BND.dtype)
 
     def _of_layer(self, values: Tensor, layer: int) -> Tensor:
         first = 0 if self.shared else layer * self.per_layer

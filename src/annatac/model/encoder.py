@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from annatac.config import ModelConfig
 from annatac.model.attention import LinformerAttention
 from annatac.model.embedding import IslandTable, Projection, TokenEmbedding
+from annatac.model.layers import LayerNorm, Linear
 from annatac.model.tokens import TokenBatch
 
 
@@ -16,13 +18,13 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.attention = LinformerAttention(config)
-        self.norm_attention = nn.LayerNorm(config.width)
+        self.norm_attention = LayerNorm(config.width)
         self.feed_forward = nn.Sequential(
-            nn.Linear(config.width, config.feed_forward),
+            Linear(config.width, config.feed_forward),
             nn.GELU(),
-            nn.Linear(config.feed_forward, config.width),
+            Linear(config.feed_forward, config.width),
         )
-        self.norm_feed_forward = nn.LayerNorm(config.width)
+        self.norm_feed_forward = LayerNorm(config.width)
 
     def forward(self, x_BND: Tensor, summary_PBKD: Tensor, bias_PK: Tensor) -> Tensor:
         x_BND = self.norm_attention(x_BND + self.attention(x_BND, summary_PBKD, bias_PK))
@@ -40,17 +42,20 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.depth))
         self.same_rows = config.thin or config.projection_sharing == "all"
 
-    def forward(self, batch: TokenBatch, x_BND: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, batch: TokenBatch, x_BND: Tensor | None = None, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return token vectors (B, N, D) and position vectors (B, N, R).
 
-        ``x_BND`` replaces the embedded tokens: attribution goes from closed to open in between them.
+        ``dtype`` is what the former are computed in, by default the weights'. ``x_BND`` replaces the embedded
+        tokens: attribution goes from closed to open in between them.
         """
         vectors_BNR = self.table(batch.islands_BN)
         if x_BND is None:
-            x_BND = self.embedding(batch.classes_BN, vectors_BNR)
+            x_BND = self.embedding(batch.classes_BN, vectors_BNR.to(dtype or vectors_BNR.dtype))
         rows = None
         for index, layer in enumerate(self.layers):
             if rows is None or not self.same_rows:
-                rows = self.projection.rows(index, batch, vectors_BNR)
+                rows = self.projection.rows(index, batch, vectors_BNR).to(x_BND.dtype)
             x_BND = layer(x_BND, *self.projection(index, rows, x_BND))
         return x_BND, vectors_BNR

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from annatac.config import ModelConfig
 from annatac.model.embedding import depth_scale
+from annatac.model.layers import weighted_rows
 from annatac.model.tokens import N_OPENNESS, TokenBatch
 
 
@@ -58,9 +59,7 @@ class CNNHead(nn.Module):
             if self.dense:  # tokens are the islands in order
                 summed = weights_BN @ self.rows
             else:
-                summed = nn.functional.embedding_bag(
-                    batch.islands_BN, self.rows, per_sample_weights=weights_BN, mode="sum"
-                )
+                summed = weighted_rows(self.rows, batch.islands_BN, weights_BN)
         hidden, used = summed + self.bias, 0
         for layer in self.hidden:
             if not isinstance(layer, nn.Dropout):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from annatac.config import ModelConfig
+from annatac.model.attention import without_cudnn_attention
 from annatac.model.encoder import Encoder
 from annatac.model.heads import CNNHead, MaskHead
 from annatac.model.tokens import TokenBatch
@@ -43,7 +47,7 @@ class Network(nn.Module):
     Attributes
     ----------
     encoder_dtype
-        What the encoder computes in, float32 or bfloat16 (mixed: weights stay float32, and so do softmax, heads and
+        What the encoder computes in, float32 or bfloat16 (weights stay float32, and so do softmax, heads and
         all that comes after). No part of the model: whoever runs it chooses.
     """
 
@@ -51,6 +55,7 @@ class Network(nn.Module):
         super().__init__()
         self.config, self.n_islands, self.n_types = config, n_islands, n_types
         self.encoder_dtype = torch.float32
+        self._compiled: Callable[..., tuple[Tensor, Tensor]] | None = None
         self.encoder = Encoder(n_islands, config)
         self.mask_head = MaskHead(config)
         self.head = CNNHead(n_islands, n_types, config) if n_types else None
@@ -85,9 +90,14 @@ class Network(nn.Module):
         readout_BC = None if self.readout is None else self.readout(embedding_BD)
         return Output(logits_BC, embedding_BD, readout_BC)
 
-    def openness_logits(self, batch: TokenBatch) -> Tensor:
-        """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept."""
-        return self.mask_head(self._encoded(self._tokens(batch))[0])
+    def openness_logits(self, batch: TokenBatch, at: Tensor | None = None) -> Tensor:
+        """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept.
+
+        ``at`` (n,), int64: of these tokens of the flattened (B x N) alone, (n, 6).
+        """
+        x_BND, vectors_BNR = self._run_encoder(self._tokens(batch))
+        asked = x_BND if at is None else x_BND.flatten(0, 1).index_select(0, at)
+        return self.mask_head(asked.to(vectors_BNR.dtype))
 
     def pooled(self, batch: TokenBatch) -> Tensor:
         """Return the mean vector (B, D) of each cell's tokens: the embedding of a base model."""
@@ -101,13 +111,24 @@ class Network(nn.Module):
         return n_open if self.config.closed == "drop" else np.full_like(n_open, self.n_islands)
 
     def _encoded(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
-        """Return what the encoder returns, in float32 whatever it computes in."""
-        if self.encoder_dtype == torch.float32:
-            x_BND, vectors_BNR = self.encoder(tokens)
-            return x_BND, vectors_BNR
-        with torch.autocast(tokens.islands_BN.device.type, dtype=self.encoder_dtype):
-            x_BND, vectors_BNR = self.encoder(tokens)
-        return x_BND.float(), vectors_BNR
+        """Return what the encoder returns, in the weights' precision whatever it computes in."""
+        x_BND, vectors_BNR = self._run_encoder(tokens)
+        return x_BND.to(vectors_BNR.dtype), vectors_BNR
+
+    def _run_encoder(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
+        dtype = None if self.encoder_dtype == torch.float32 else self.encoder_dtype
+        with without_cudnn_attention(tokens.islands_BN.device):
+            return (self._compiled or self.encoder)(tokens, dtype=dtype)
+
+    @contextmanager
+    def compiled(self, really: bool = True) -> Iterator[None]:
+        """Within it the encoder runs as ``torch.compile`` makes it, for batches of any shape."""
+        options: dict[str, Any] = {"dynamic": True}
+        self._compiled = torch.compile(self.encoder.forward, **options) if really else None
+        try:
+            yield
+        finally:
+            self._compiled = None
 
     def _tokens(self, batch: TokenBatch) -> TokenBatch:
         return batch.dense(self.n_islands) if self.config.closed == "keep" else batch

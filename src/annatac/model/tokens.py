@@ -35,12 +35,7 @@ class TokenBatch:
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """Return the batch on ``device``."""
-        return TokenBatch(
-            islands_BN=self.islands_BN.to(device, non_blocking=True),
-            classes_BN=self.classes_BN.to(device, non_blocking=True),
-            real_BN=self.real_BN.to(device, non_blocking=True),
-            n_open_B=self.n_open_B.to(device, non_blocking=True),
-        )
+        return TokenBatch(**{name: sent(value, device) for name, value in vars(self).items()})
 
     def dense(self, n_islands: int) -> TokenBatch:
         """Return the published form: every island of the universe is a token, closed ones of class 0."""
@@ -55,3 +50,10 @@ class TokenBatch:
             classes_BN=classes_BL,
             real_BN=torch.ones_like(classes_BL, dtype=torch.bool),
         )
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on ``device``; from the processor to a GPU without waiting for either."""
+    if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from annatac.model.layers import weighted_rows
 from annatac.model.tokens import TokenBatch
 
 
@@ -89,11 +90,9 @@ def wide_scores(
     """
     weights_BN = tf_idf_weights(batch, idf)
     rows_BN = batch.islands_BN + (offset[:, None] if isinstance(offset, Tensor) else offset)
-    bag = nn.functional.embedding_bag
-    first = bag(rows_BN, linear, per_sample_weights=weights_BN, mode="sum") + bias
+    first = weighted_rows(linear, rows_BN, weights_BN) + bias
     real_BN = batch.real_BN.to(profile.dtype) * batch.n_open_B[:, None] ** -0.5
-    second = bag(rows_BN, profile, per_sample_weights=real_BN, mode="sum")
-    return torch.stack([first, second])
+    return torch.stack([first, weighted_rows(profile, rows_BN, real_BN)])
 
 
 def place_scores(

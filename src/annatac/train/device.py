@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from typing import Literal
 
 import torch
 
 from annatac.errors import ConfigError
+
+COMPILE_FROM = 1_000_000  # cells
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -71,6 +75,16 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         f"The {_NAMES.get(device.type, device.type)} of this machine does not multiply in bfloat16, and would be "
         "slower with it than with float32. Pass --precision float32, or auto."
     )
+
+
+def compiling_pays(device: torch.device, n_cells: int) -> bool:
+    """Tell whether to compile the encoder before so many cells are seen (each time counts, in training).
+
+    On a GPU a compiled one takes two thirds of the time, and up to half a minute more before the first batch
+    (docs/speed.md). It needs Triton, which comes with PyTorch for CUDA, and a C compiler.
+    """
+    can = importlib.util.find_spec("triton") is not None and any(map(shutil.which, ("cc", "gcc", "clang")))
+    return device.type == "cuda" and can and n_cells >= COMPILE_FROM
 
 
 _NAMES = {"cpu": "processor", "cuda": "GPU"}

@@ -19,6 +19,7 @@ from annatac.corpus.batches import Rows, collate, in_order_of_depth, plan_batche
 from annatac.corpus.cells import Cells, CsrCells
 from annatac.corpus.streams import keyed_dropout
 from annatac.model.network import Network, Output
+from annatac.model.tokens import TokenBatch, sent
 from annatac.train.device import PRECISIONS, choose_precision
 from annatac.train.distributed import rank, sum_over, world_size
 from annatac.train.loop import BatchLoss
@@ -30,6 +31,30 @@ class Scores(NamedTuple):
 
     logits: npt.NDArray[np.float32]
     wide: npt.NDArray[np.float32] | None
+
+
+class Lesson(NamedTuple):
+    """Labelled cells as a step takes them, on the network's device.
+
+    Attributes
+    ----------
+    batch
+        Thinned.
+    scores
+        The wide path's, float32 (S, B, C), or None.
+    dropout_BH
+        See :class:`annatac.model.heads.CNNHead`.
+    targets
+        int64 (B,).
+    weight
+        Sum of the cells' class weights.
+    """
+
+    batch: TokenBatch
+    scores: Tensor | None
+    dropout_BH: Tensor | None
+    targets: Tensor
+    weight: float
 
 
 class FinetuneTask:
@@ -112,24 +137,28 @@ class FinetuneTask:
             batch_size=self.config.batch_size,
             seed=self.seed,
             epoch=epoch,
+            token_budget=self.config.batch_tokens,
         )
 
-    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
-        """Return the weighted cross-entropy of thinned cells, plus that of the vector's own readout.
-
-        Its weight is the sum of the cells' class weights. Thinning and dropout are keyed by (seed, epoch,
-        cell).
-        """
+    def read(self, rows: Rows, epoch: int) -> Lesson:
+        """Return the cells, thinned; thinning and dropout are keyed by (seed, epoch, cell)."""
         keep = thinned(self.tokens, rows, most=self.config.thinning, seed=self.seed, epoch=epoch)
+        batch, scores = self._cells(rows, keep)
+        config = self.network.config
+        dropout = keyed_dropout(config.dropout, rows, sum(config.head_hidden), seed=self.seed, epoch=epoch)
+        dropout_BH = None if dropout is None else sent(torch.from_numpy(dropout), self.device)
+        targets = self.targets[rows]
+        weight = float(self.class_weights[targets].sum(dtype=torch.float64))
+        return Lesson(batch, scores, dropout_BH, sent(targets, self.device), weight)
+
+    def loss(self, lesson: Lesson) -> BatchLoss:
+        """Return the weighted cross-entropy, plus that of the vector's own readout."""
         loss = nn.CrossEntropyLoss(
             self.class_weights.to(self.device), label_smoothing=self.config.label_smoothing
         )
-        config = self.network.config
-        dropout = keyed_dropout(config.dropout, rows, sum(config.head_hidden), seed=self.seed, epoch=epoch)
-        targets = self.targets[rows].to(self.device)
-        logits = self._logits(rows, keep, None if dropout is None else torch.from_numpy(dropout))
-        mean = torch.stack([loss(each, targets) for each in logits]).sum()
-        return BatchLoss(mean, float(self.class_weights[self.targets[rows]].sum(dtype=torch.float64)))
+        logits = self._logits(lesson.batch, lesson.scores, lesson.dropout_BH)
+        mean = torch.stack([loss(each, lesson.targets) for each in logits]).sum()
+        return BatchLoss(mean, lesson.weight)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -146,7 +175,7 @@ class FinetuneTask:
         n_outputs = 1 if self.network.readout is None else 2
         outputs = torch.zeros(n_outputs, len(self.held_out), self.network.n_types)
         for chosen in in_order_of_depth(n_tokens, batch_size=256)[rank() :: world_size()]:
-            for output, found in zip(outputs, self._logits(self.held_out[chosen]), strict=True):
+            for output, found in zip(outputs, self._logits(*self._cells(self.held_out[chosen])), strict=True):
                 output[chosen] = found.float().cpu()
         sum_over(outputs)  # each process has filled in its own batches
         logits, targets = outputs[0], self.targets[self.held_out]
@@ -177,21 +206,26 @@ class FinetuneTask:
         wide = torch.zeros(n_scores, len(rows), n_types)
         n_tokens = self.network.n_tokens(self.n_open[rows])
         for chosen in in_order_of_depth(n_tokens, batch_size=256)[rank() :: world_size()]:
-            logits[chosen] = self._logits(rows[chosen])[0].float().cpu()
+            logits[chosen] = self._logits(*self._cells(rows[chosen]))[0].float().cpu()
             if self.tables is not None:
                 wide[:, chosen] = self.tables.scores(collate(self.tokens, rows[chosen]), rows[chosen])
         sum_over(logits)  # each process has filled in its own batches
         sum_over(wide)
         return Scores(logits.numpy(), None if self.tables is None else wide.numpy())
 
+    def _cells(
+        self, rows: Rows, keep: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[TokenBatch, Tensor | None]:
+        """Return cells and the wide path's scores of them, on the network's device."""
+        batch = collate(self.tokens, rows, keep)
+        scores = None if self.tables is None else sent(self.tables.scores(batch, rows), self.device)
+        return batch.to(self.device), scores
+
     def _logits(
-        self, rows: Rows, keep: npt.NDArray[np.bool_] | None = None, dropout_BH: Tensor | None = None
+        self, batch: TokenBatch, scores: Tensor | None, dropout_BH: Tensor | None = None
     ) -> list[Tensor]:
         """Return the types' logits and, where there is a wide path, those of the vector's readout."""
-        batch = collate(self.tokens, rows, keep)
-        scores = None if self.tables is None else self.tables.scores(batch, rows).to(self.device)
-        dropout_BH = None if dropout_BH is None else dropout_BH.to(self.device, non_blocking=True)
-        output: Output = self.network(batch.to(self.device), scores, dropout_BH)
+        output: Output = self.network(batch, scores, dropout_BH)
         return [output.logits_BC] if output.readout_BC is None else [output.logits_BC, output.readout_BC]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from annatac.config import OptimConfig
 from annatac.corpus.batches import Rows
 from annatac.errors import AnnatacError, Interrupted
+from annatac.train.ahead import ahead
 from annatac.train.checkpoint import FILE, Progress, load_checkpoint, save_checkpoint
 from annatac.train.distributed import (
     ProcessLost,
@@ -38,6 +39,9 @@ from annatac.train.progress import ProgressBar
 from annatac.train.runlog import RunLog
 
 TRIM_EVERY = 500  # steps
+# By kind of device; what is asked of a GPU before it has done its work makes it stand still.
+READ_AHEAD = {"cuda": 2}  # batches; elsewhere none
+SETTLE_EVERY = {"cuda": 32}  # steps; elsewhere each
 CHECKPOINT_EVERY_S = 120.0
 ONE_SIGNAL_S = 3.0  # within that time a repeated signal is the same one: torchrun passes on what all have got
 
@@ -72,8 +76,14 @@ class Task(Protocol):
     def batches(self, epoch: int) -> list[Rows]:
         """Return the batches of this epoch, every training cell once: the same list in every process."""
 
-    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
-        """Return the mean loss of the cells ``rows``, a batch or a process's part of one; never called empty."""
+    def read(self, rows: Rows, epoch: int) -> Any:
+        """Return what ``loss`` takes of the cells ``rows``, a batch or a process's part of one; never called empty.
+
+        Where there is a GPU, a thread calls it ahead of the step.
+        """
+
+    def loss(self, read: Any) -> BatchLoss:
+        """Return the mean loss of the cells that were read."""
 
     def validate(self) -> dict[str, float]:
         """Return figures on the held-out cells, among them ``score``: higher is better.
@@ -97,13 +107,14 @@ class Loop:
 
     def __init__(self, task: Task, config: OptimConfig, folder: Path, seed: int) -> None:
         self.task, self.config, self.folder, self.seed = task, config, folder, seed
+        self.device = next(task.network.parameters()).device
         self.optimizer = _optimizer(task.network, config)
         self.place = Progress(task.fingerprint)
         self.best = _state(task.network)
         self.history: list[dict[str, float]] = []
         self.log = RunLog(folder, enabled=is_first())
         self._saved_at = time.monotonic()
-        self._unsettled: tuple[Tensor, int] | None = None  # loss of the last step, may be still under way
+        self._unsettled: list[tuple[Tensor, int]] = []  # losses and cells of the last steps, may be under way
         self.stop = False  # set by Ctrl-C, seen between two steps
 
     def start(self, *, resume: bool) -> None:
@@ -142,16 +153,23 @@ class Loop:
         if place.batch == 0:
             place.sums = {"loss": 0.0, "cells": 0.0}
         task.network.train()
+        parts = [rows[rank() :: world_size()] for group in groups[place.batch :] for rows in group]
+        lessons = ahead(
+            lambda rows: task.read(rows, place.epoch) if len(rows) else None,
+            parts,
+            depth=READ_AHEAD.get(self.device.type, 0),
+        )
         for group in groups[place.batch :]:
             n_cells = sum(len(rows) for rows in group)
             rate = learning_rate(config, place.step, place.epoch, config.epochs * len(groups))
             for settings in self.optimizer.param_groups:
                 settings["lr"] = rate
-            loss, stop = self._gradients(group)
+            loss, stop = self._gradients(group, lessons)
             nn.utils.clip_grad_norm_(task.network.parameters(), config.gradient_clip)
             self.optimizer.step()
-            self._settle()
-            self._unsettled = (loss, n_cells)
+            self._unsettled.append((loss, n_cells))
+            if len(self._unsettled) >= SETTLE_EVERY.get(self.device.type, 1):
+                self._settle()
             n_cells_now += n_cells
             place.batch += 1
             place.step += 1
@@ -178,8 +196,8 @@ class Loop:
         place.epoch, place.batch = place.epoch + 1, 0
         self.save()
 
-    def _gradients(self, group: list[Rows]) -> tuple[Tensor, bool]:
-        """Leave the gradient of the batches' mean loss a cell in the parameters.
+    def _gradients(self, group: list[Rows], lessons: Iterator[Any]) -> tuple[Tensor, bool]:
+        """Leave the gradient of the batches' mean loss a cell in the parameters; ``lessons`` is what is read of them.
 
         Returns the sum over the cells of this mean, and whether a process wishes to stop. Each process
         takes every n-th cell of a batch, so that all have cells of like depth; a part may be empty.
@@ -187,12 +205,11 @@ class Loop:
         task = self.task
         self.optimizer.zero_grad(set_to_none=True)
         n_cells, asked = sum(len(rows) for rows in group), False
-        device = next(task.network.parameters()).device
-        exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-        loss = torch.zeros((), dtype=exact, device=device)
+        exact = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        loss = torch.zeros((), dtype=exact, device=self.device)
         for rows in group:
-            part = rows[rank() :: world_size()]
-            mean, weight = task.loss(part, self.place.epoch) if len(part) else (None, 0.0)
+            lesson = next(lessons)
+            mean, weight = (None, 0.0) if lesson is None else task.loss(lesson)
             whole, wishes = sum_over(torch.tensor([weight, self.stop], dtype=torch.float64)).tolist()
             asked = asked or wishes > 0
             if mean is not None:
@@ -204,18 +221,17 @@ class Loop:
         return sum_over(loss), asked
 
     def _settle(self) -> None:
-        """Book the loss of the step before: a GPU has it by now, and did not stand still for it."""
-        if self._unsettled is None:
-            return
-        loss, n_cells = float(self._unsettled[0]), self._unsettled[1]
-        self._unsettled = None
-        if not math.isfinite(loss):
-            raise AnnatacError(
-                f"The loss became {loss} in epoch {self.place.epoch + 1}. Lower learning_rate (now "
-                f"{self.config.learning_rate:g}) in the recipe and start anew."
-            )
-        self.place.sums["loss"] += loss
-        self.place.sums["cells"] += n_cells
+        """Book the losses of the last steps."""
+        unsettled, self._unsettled = self._unsettled, []
+        for tensor, n_cells in unsettled:
+            loss = float(tensor)
+            if not math.isfinite(loss):
+                raise AnnatacError(
+                    f"The loss became {loss} in epoch {self.place.epoch + 1}. Lower learning_rate (now "
+                    f"{self.config.learning_rate:g}) in the recipe and start anew."
+                )
+            self.place.sums["loss"] += loss
+            self.place.sums["cells"] += n_cells
 
     def _interrupt(self) -> None:
         self.save()

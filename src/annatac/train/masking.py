@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,39 +13,39 @@ from annatac.corpus.streams import keyed_uniform
 from annatac.model.tokens import MASK_CLASS, N_OPENNESS, TokenBatch
 
 
-def choose_masked(
-    cells: npt.NDArray[np.integer],
-    classes: npt.NDArray[np.integer],
-    draws: npt.NDArray[np.floating],
-    *,
-    n_cells: int,
-    rate: float,
-) -> npt.NDArray[np.bool_]:
-    """Return which of n open tokens are masked.
+def choose_masked(classes_BN: Tensor, draws_BN: Tensor, *, rate: float) -> Tensor:
+    """Return which tokens are masked, bool (B, N).
 
     A cell's quota for each class present is ceil(rate x open islands / classes present), at most half of
     that class; what a small class cannot give is not taken from another.
 
     Parameters
     ----------
-    cells, classes
-        Cell 0..n_cells-1 and openness class 1..5 of each token.
-    draws
-        Random numbers; the lowest of a cell's class are masked.
+    classes_BN
+        int64, openness class 1..5 of each token; 0 where there is none.
+    draws_BN
+        Random numbers in [0, 1), compared to 24 bits; the lowest of a cell's class are masked.
 
     Notes
     -----
     The paper gives the quota; the cap at half a class is ours, else a rare class is always masked.
     """
-    group = cells * N_OPENNESS + classes
-    count = np.bincount(group, minlength=n_cells * N_OPENNESS).reshape(n_cells, N_OPENNESS)
-    n_open, n_present = count.sum(1), np.maximum((count > 0).sum(1), 1)
-    quota = np.minimum(np.ceil(rate * n_open / n_present)[:, None], count // 2).astype(np.int64)
-    order = np.lexsort((draws, group))
-    first = np.concatenate([[0], np.cumsum(count.ravel())])[:-1]
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[order] = np.arange(len(group)) - first[group[order]]
-    return rank < quota.ravel()[group]
+    n_cells = len(classes_BN)
+    cell_B1 = torch.arange(n_cells, device=classes_BN.device)[:, None]
+    group = (cell_B1 * N_OPENNESS + classes_BN).flatten()
+    count = torch.zeros(n_cells * N_OPENNESS, dtype=torch.int64, device=group.device)
+    count.scatter_add_(0, group, torch.ones_like(group))
+    first = count.cumsum(0) - count
+    count_BC = count.view(n_cells, N_OPENNESS)
+    n_open, n_present = count_BC[:, 1:].sum(1), (count_BC[:, 1:] > 0).sum(1).clamp(min=1)
+    exact = torch.float32 if group.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    wanted = (rate * n_open.to(exact) / n_present).ceil().long()
+    quota_BC = torch.minimum(wanted[:, None], count_BC // 2)
+    quota_BC[:, 0] = 0
+    order = (group << 24 | (draws_BN.flatten() * 2**24).long()).argsort(stable=True)
+    rank = torch.empty_like(group)
+    rank[order] = torch.arange(len(group), device=group.device) - first[group[order]]
+    return (rank < quota_BC.flatten()[group]).view_as(classes_BN)
 
 
 def mask_batch(
@@ -57,22 +59,13 @@ def mask_batch(
 ) -> tuple[TokenBatch, Tensor]:
     """Return the batch with masked tokens, and which tokens are to be told (bool, B x N).
 
-    Of the chosen, ``replace_rate`` become the mask token and the others stay; the loss is on all chosen.
+    Of the chosen, ``replace_rate`` become the mask token and the others stay; the loss is on all chosen. All is done
+    on the batch's device.
     """
-    real = batch.real_BN.numpy()
-    islands = batch.islands_BN.numpy()[real]
-    cell = np.repeat(np.arange(len(rows)), real.sum(1))
-    draws = keyed_uniform("mask", seed, epoch, rows[cell], islands)
-    chosen = choose_masked(cell, batch.classes_BN.numpy()[real], draws, n_cells=len(rows), rate=rate)
-    replaced = chosen & (keyed_uniform("replace", seed, epoch, rows[cell], islands) < replace_rate)
-    chosen_BN = np.zeros(real.shape, dtype=bool)
-    chosen_BN[real] = chosen
-    replaced_BN = np.zeros(real.shape, dtype=bool)
-    replaced_BN[real] = replaced
-    masked = TokenBatch(
-        islands_BN=batch.islands_BN,
-        classes_BN=batch.classes_BN.masked_fill(torch.from_numpy(replaced_BN), MASK_CLASS),
-        real_BN=batch.real_BN,
-        n_open_B=batch.n_open_B,
+    cells_B1 = torch.from_numpy(np.asarray(rows, dtype=np.int64)).to(batch.islands_BN.device)[:, None]
+    draws_BN = keyed_uniform("mask", seed, epoch, cells_B1, batch.islands_BN)
+    chosen_BN = choose_masked(batch.classes_BN * batch.real_BN, draws_BN, rate=rate)
+    replaced_BN = chosen_BN & (
+        keyed_uniform("replace", seed, epoch, cells_B1, batch.islands_BN) < replace_rate
     )
-    return masked, torch.from_numpy(chosen_BN)
+    return replace(batch, classes_BN=batch.classes_BN.masked_fill(replaced_BN, MASK_CLASS)), chosen_BN

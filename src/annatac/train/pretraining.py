@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from annatac.model import artifact as artifacts
 from annatac.model.artifact import Artifact, quantise
 from annatac.model.network import Network
 from annatac.pp.universe import Universe
-from annatac.train.device import PRECISIONS, choose_device, choose_precision
+from annatac.train.device import PRECISIONS, choose_device, choose_precision, compiling_pays
 from annatac.train.distributed import is_first, rank, sum_over, together, wait, world_size
 from annatac.train.finetune import fingerprint
 from annatac.train.loop import BatchLoss, run
@@ -76,9 +76,13 @@ class PretrainTask:
         """Return batches of training cells of like depth."""
         return self._plan(self.training, epoch)
 
-    def loss(self, rows: Rows, epoch: int) -> BatchLoss:
+    def read(self, rows: Rows, epoch: int) -> Any:
+        """Return what the objective asks of the cells."""
+        return self.objective.ask(self.setting, rows, epoch)
+
+    def loss(self, asked: Any) -> BatchLoss:
         """Return the objective's mean loss over its questions; its weight is their number."""
-        terms = self.objective(self.setting, rows, epoch)
+        terms = self.objective.terms(self.network, asked)
         return BatchLoss(terms.loss / max(terms.n, 1), terms.n)
 
     @torch.no_grad()
@@ -91,11 +95,13 @@ class PretrainTask:
             batches = self._plan(self.held_out, 0)
         else:
             n_tokens = self.network.n_tokens(self.cells.n_open[self.held_out])
-            in_order = in_order_of_depth(n_tokens, batch_size=self.config.batch_size)
+            in_order = in_order_of_depth(
+                n_tokens, batch_size=self.config.batch_size, token_budget=self.config.batch_tokens
+            )
             batches = [self.held_out[chosen] for chosen in in_order]
         sums = torch.zeros(len(batches), 3, dtype=torch.float64)
         for i in range(rank(), len(batches), world_size()):
-            terms = self.objective(self.setting, batches[i], VALIDATION)
+            terms = self.objective.terms(self.network, self.read(batches[i], VALIDATION))
             sums[i, 0], sums[i, 1], sums[i, 2] = terms.loss, terms.n_correct, terms.n
         total, correct, count = sum_over(sums).sum(0).tolist()
         loss = total / max(count, 1)
@@ -108,6 +114,7 @@ class PretrainTask:
             batch_size=self.config.batch_size,
             seed=self.seed,
             epoch=epoch,
+            token_budget=self.config.batch_tokens,
             block=self.cells.block,
         )
 
@@ -185,7 +192,8 @@ def pretrain(
         device=where,
         mean_openness=universe.mean_openness,
     )
-    trained = run(task, recipe.pretrain, folder, seed=seed, resume=resume, progress=progress)
+    with network.compiled(compiling_pays(where, len(training) * recipe.pretrain.epochs)):
+        trained = run(task, recipe.pretrain, folder, seed=seed, resume=resume, progress=progress)
     network.load_state_dict(trained.best)
     quantise(network)
     figures = task.validate()

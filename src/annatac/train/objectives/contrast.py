@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from annatac.corpus.cells import Rows
 from annatac.corpus.streams import keyed_uniform
+from annatac.model.network import Network
 from annatac.model.tokens import TokenBatch
 from annatac.train.objectives.terms import Setting, Terms
 
 TEMPERATURE = 0.1
 
 
-def contrast(setting: Setting, rows: Rows, epoch: int) -> Terms:
-    """Return the InfoNCE loss of the cells of a batch: each half names its other half among all cells' halves.
+class Halves(NamedTuple):
+    """The cells' halves, cell by cell, on the network's device; ``kept`` (B,), bool: of which cells there are any."""
+
+    first: TokenBatch
+    second: TokenBatch
+    kept: Tensor
+
+
+def ask(setting: Setting, rows: Rows, epoch: int) -> Halves:
+    """Part each cell of a batch in two: each half is to name its other half among all cells' halves.
 
     The halves share no island. Cells with fewer than two open islands have none and are left out.
 
@@ -38,11 +48,13 @@ def contrast(setting: Setting, rows: Rows, epoch: int) -> Terms:
     rank[order] = np.arange(len(cell)) - start[cell[order]]
     in_first = np.zeros(real.shape, dtype=bool)
     in_first[cell, column] = rank < real.sum(1)[cell] // 2
-    kept = torch.from_numpy(enough)
-    a, b = (
-        nn.functional.normalize(setting.network.pooled(_half(batch, half).to(setting.device))[kept], dim=1)
-        for half in (in_first, real & ~in_first)
-    )
+    first, second = (_half(batch, half).to(setting.device) for half in (in_first, real & ~in_first))
+    return Halves(first, second, torch.from_numpy(enough).to(setting.device))
+
+
+def terms(network: Network, asked: Halves) -> Terms:
+    """Return the InfoNCE loss."""
+    a, b = (nn.functional.normalize(network.pooled(half)[asked.kept], dim=1) for half in asked[:2])
     if len(a) < 2:
         return Terms(a.sum() * 0, a.sum() * 0, 0)
     likeness = a @ b.T / TEMPERATURE

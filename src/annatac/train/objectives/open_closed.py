@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from annatac.corpus.cells import Rows
 from annatac.corpus.streams import keyed_uniform
+from annatac.model.network import Network
 from annatac.model.tokens import MASK_CLASS
 from annatac.train.masking import mask_batch
-from annatac.train.objectives.terms import Setting, Terms
+from annatac.train.objectives.terms import Masked, Setting, Terms
 
 
-def open_closed(setting: Setting, rows: Rows, epoch: int) -> Terms:
-    """Return the binary cross-entropy of masked islands, as many closed ones among them as open ones.
+def ask(setting: Setting, rows: Rows, epoch: int) -> Masked:
+    """Mask islands, as many closed ones among them as open ones; whether they are open is asked.
 
     The closed ones are informative: drawn as often as they are open in other cells, so that an island's own
-    popularity does not give the answer away. All are shown as the mask token; the logit is that of the classes
-    1..5 together against class 0.
+    popularity does not give the answer away. All are shown as the mask token.
     """
     batch = setting.batch(rows, epoch)
     masked, chosen_BN = mask_batch(
@@ -30,9 +30,6 @@ def open_closed(setting: Setting, rows: Rows, epoch: int) -> Terms:
     islands = batch.islands_BN.numpy()
     n_chosen = chosen_BN.sum(1).numpy()
     width = int(n_chosen.max(initial=0))
-    if width == 0:
-        zero = setting.logits_at(masked, chosen_BN).sum() * 0
-        return Terms(zero, zero, 0)
     number = np.arange(width)
     cell = np.repeat(np.arange(len(rows)), width)
     draws = keyed_uniform("closed", setting.seed, epoch + 1, rows[cell], np.tile(number, len(rows)))
@@ -53,9 +50,14 @@ def open_closed(setting: Setting, rows: Rows, epoch: int) -> Terms:
         real_BN=torch.cat([masked.real_BN, closed_BN], 1),
     )
     asked_BN = torch.cat([chosen_BN, closed_BN], 1)
-    logits = setting.logits_at(asked, asked_BN)
-    target = torch.cat([torch.ones_like(chosen_BN), torch.zeros_like(closed_BN)], 1)[asked_BN]
-    target = target.to(setting.device, logits.dtype)
+    is_open_BN = torch.cat([chosen_BN, torch.zeros_like(closed_BN)], 1).float()
+    to = setting.device
+    return Masked.of(asked.to(to), asked_BN.to(to), is_open_BN.to(to), setting.network)
+
+
+def terms(network: Network, asked: Masked) -> Terms:
+    """Return the binary cross-entropy; the logit is that of the classes 1..5 together against class 0."""
+    logits: Tensor = network.openness_logits(asked.batch, asked.at)
     logit = logits[:, 1:].logsumexp(1) - logits[:, 0]
-    loss = nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="sum")
-    return Terms(loss, ((logit > 0) == (target > 0.5)).sum(), len(target))
+    loss = nn.functional.binary_cross_entropy_with_logits(logit, asked.target, reduction="sum")
+    return Terms(loss, ((logit > 0) == (asked.target > 0.5)).sum(), len(asked.target))

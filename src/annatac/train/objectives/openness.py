@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from annatac.corpus.cells import Rows
+from annatac.model.network import Network
 from annatac.train.masking import mask_batch
-from annatac.train.objectives.terms import Setting, Terms
+from annatac.train.objectives.terms import Masked, Setting, Terms
 
 
-def openness(setting: Setting, rows: Rows, epoch: int) -> Terms:
-    """Return the cross-entropy of the masked islands' classes 1..5, as many masked of each class.
+def ask(setting: Setting, rows: Rows, epoch: int) -> Masked:
+    """Mask as many islands of each of the classes 1..5; their classes are asked.
 
     Notes
     -----
     In sparse data nearly every open island is of class 1 or 2: which islands are open, the stuff of cell types,
     is given, and only how open they are is asked.
     """
-    batch = setting.batch(rows, epoch)
+    batch = setting.batch(rows, epoch, setting.device)
     masked, chosen_BN = mask_batch(
         batch,
         rows,
@@ -26,9 +27,11 @@ def openness(setting: Setting, rows: Rows, epoch: int) -> Terms:
         seed=setting.seed,
         epoch=epoch + 1,
     )
-    logits = setting.logits_at(masked, chosen_BN)
-    target = batch.classes_BN[chosen_BN].to(setting.device)
-    if len(target) == 0:  # too few open islands to mask one
-        return Terms(logits.sum() * 0, logits.sum() * 0, 0)
-    loss = nn.functional.cross_entropy(logits, target, reduction="sum")
-    return Terms(loss, (logits.argmax(-1) == target).sum(), len(target))
+    return Masked.of(masked, chosen_BN, batch.classes_BN, setting.network)
+
+
+def terms(network: Network, asked: Masked) -> Terms:
+    """Return the cross-entropy of the masked islands' classes."""
+    logits: Tensor = network.openness_logits(asked.batch, asked.at)
+    loss = nn.functional.cross_entropy(logits, asked.target, reduction="sum")
+    return Terms(loss, (logits.argmax(-1) == asked.target).sum(), len(asked.target))

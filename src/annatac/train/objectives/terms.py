@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,25 +44,51 @@ class Setting:
     seed: int
     device: torch.device
 
-    def batch(self, rows: Rows, epoch: int) -> TokenBatch:
+    def batch(self, rows: Rows, epoch: int, device: torch.device | str = "cpu") -> TokenBatch:
         """Return the cells, each without a random share of its islands (depth augmentation, ``pretrain.thinning``)."""
         most = 0.0 if epoch == VALIDATION else self.config.thinning
-        return collate(
-            self.cells, rows, thinned(self.cells, rows, most=most, seed=self.seed, epoch=epoch + 1)
-        )
-
-    def logits_at(self, batch: TokenBatch, chosen_BN: Tensor) -> Tensor:
-        """Return the mask head's logits (n, 6) of the n chosen tokens of ``batch`` (on the CPU), row by row."""
-        logits = self.network.openness_logits(batch.to(self.device))
-        if self.network.config.closed == "drop":
-            return logits[chosen_BN.to(self.device)]
-        cell, _ = torch.nonzero(chosen_BN, as_tuple=True)  # in the dense form tokens stand at their island
-        return logits[cell.to(self.device), batch.islands_BN[chosen_BN].to(self.device)]
+        keep = thinned(self.cells, rows, most=most, seed=self.seed, epoch=epoch + 1)
+        return collate(self.cells, rows, keep, device=device)
 
 
-class Objective(Protocol):
-    def __call__(self, setting: Setting, rows: Rows, epoch: int) -> Terms:
-        """Return the losses of the cells ``rows`` in ``epoch`` (:data:`VALIDATION` for held-out cells)."""
+class Masked(NamedTuple):
+    """Questions about n tokens of a batch, on the network's device.
+
+    Attributes
+    ----------
+    batch
+        With the mask token where something is asked.
+    at
+        int64 (n,), where the network's tokens stand that are asked: in the flattened (B, N), or (B, L) where closed
+        islands are tokens too.
+    target
+        (n,), what they are.
+    """
+
+    batch: TokenBatch
+    at: Tensor
+    target: Tensor
+
+    @classmethod
+    def of(cls, batch: TokenBatch, chosen_BN: Tensor, target_BN: Tensor, network: Network) -> Masked:
+        """Ask about the chosen tokens, row by row."""
+        chosen = chosen_BN.flatten().nonzero()[:, 0]  # waits for a GPU; reading ahead does so elsewhere
+        at = chosen
+        if network.config.closed == "keep":  # in the dense form tokens stand at their island
+            cell = chosen // chosen_BN.shape[1]
+            at = cell * network.n_islands + batch.islands_BN.flatten()[chosen]
+        return cls(batch, at, target_BN.flatten()[chosen])
+
+
+Asked = TypeVar("Asked")
+
+
+class Objective(Protocol[Asked]):
+    def ask(self, setting: Setting, rows: Rows, epoch: int) -> Asked:
+        """Return what is asked of the cells ``rows`` in ``epoch`` (:data:`VALIDATION` for held-out cells)."""
+
+    def terms(self, network: Network, asked: Asked) -> Terms:
+        """Return the losses of the network's answers."""
 
 
 def popularity(mean_openness: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
