@@ -43,7 +43,10 @@ _COLUMNS = (
 
 
 def take_in(folder: Path, name: str) -> None:
-    """Copy a run's results into perf/results: figures over all types, and the recall of rare types."""
+    """Copy a run's results into perf/results: figures over all types, and the recall of rare types.
+
+    Results of other sets stay, so that a long suite can be run set by set.
+    """
     table = _read(folder / "results.csv")
     rare = (
         (table["kind"] == "rare") & (table["metric"] == "recall") & (table["cell_type"] == table["held_type"])
@@ -51,10 +54,17 @@ def take_in(folder: Path, name: str) -> None:
     whole = (table["kind"] == "split") & (table["metric"] == "recall") & table["set"].isin(table[rare]["set"])
     kept = table[(table["cell_type"] == "") | rare | whole]
     kept = kept[~kept["metric"].isin(["fit_s", "predict_s"])]
-    kept[list(_COLUMNS)].round(_DIGITS).to_csv(RESULTS / f"benchmark_{name}.csv", index=False)
+    _write(kept[list(_COLUMNS)], RESULTS / f"benchmark_{name}.csv")
     compared = folder / "comparisons.csv"
     if compared.is_file():
-        _read(compared).round(_DIGITS).to_csv(RESULTS / f"benchmark_{name}_comparisons.csv", index=False)
+        _write(_read(compared), RESULTS / f"benchmark_{name}_comparisons.csv")
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    if path.is_file():
+        old = _read(path)
+        table = pd.concat([old[~old["set"].isin(table["set"])], table])
+    table.round(_DIGITS).to_csv(path, index=False)
 
 
 def section(name: str) -> str:

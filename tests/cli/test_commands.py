@@ -88,11 +88,11 @@ def test_interrupted_and_resumed_training_ends_as_if_nothing_had_been(run, input
     base = [inputs / "reference.h5ad", "--label-key", "cell_type", "--recipe", "debug"]
     loss, calls = FinetuneTask.loss, []
 
-    def interrupted(task, rows, epoch):
-        calls.append(epoch)
+    def interrupted(task, asked):
+        calls.append(asked)
         if len(calls) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        return loss(task, rows, epoch)
+        return loss(task, asked)
 
     monkeypatch.setattr(FinetuneTask, "loss", interrupted)
     stopped = run("finetune", *base, "-o", outputs / "model")
