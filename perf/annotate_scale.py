@@ -2,6 +2,7 @@
 
     python perf/annotate_scale.py --cells 10000 30000 100000
     python perf/annotate_scale.py --cells 10000 100000 1000000 --islands 20000 --open 100 --recipe debug
+    ONEDNN_PRIMITIVE_CACHE_CAPACITY=1024 python perf/annotate_scale.py --cells 10000  # as torch has it
     python perf/annotate_scale.py --tenx               # 10,000 cells x 200,000 peaks, Cell Ranger's h5
 
 Cells are simulated: each draws its open islands (about 1,500 of 250,000 5-kb islands) from one of 16 cell
@@ -212,6 +213,8 @@ def main() -> None:
     path = RESULTS / "annotate_scale.json"
     rows: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     what = f"{options.recipe}, {options.open:,} of {options.islands:,} open"
+    if kernels := os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        what += f", {kernels} kernels kept"
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = options.folder or Path(temporary)
         chrom, start, levels = profiles(options.islands)

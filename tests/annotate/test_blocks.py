@@ -18,6 +18,7 @@ from anndata import AnnData
 from annatac import jobs, keys, tl
 from annatac.annotate import blocks
 from annatac.annotate.annotator import Annotator
+from annatac.corpus.batches import collate
 from annatac.io import read_one
 
 _spec = importlib.util.spec_from_file_location(
@@ -97,6 +98,37 @@ def test_a_file_in_blocks_is_the_matrix_in_memory(kind, query, named, model_fold
     assert result.cells_per_label == wanted.obs[keys.LABEL].value_counts().loc[lambda n: n > 0].to_dict()
     assert done == sorted(done)
     assert done[-1] == query.n_obs
+
+
+@pytest.mark.parametrize("budget", [1, 200, 1_000])
+def test_calls_do_not_depend_on_which_cells_share_a_batch(budget, query, named, monkeypatch):
+    """Cells of 7 to 70 open islands, alone, a few together and all in one batch beside much padding."""
+    thinned = query.X.copy()
+    kept = np.random.default_rng(0).random(thinned.nnz) < np.repeat(
+        np.linspace(0.1, 1, query.n_obs), np.diff(thinned.indptr)
+    )
+    thinned.data[~kept] = 0
+    thinned.eliminate_zeros()
+    query.X = thinned
+    widths: list[int] = []
+
+    def watched(tokens, rows):
+        batch = collate(tokens, rows)
+        widths.append(batch.real_BN.shape[1])
+        return batch
+
+    monkeypatch.setattr("annatac.annotate.annotator.collate", watched)
+    wanted, n_before = named(), len(widths)
+    assert n_before == 1
+    monkeypatch.setattr("annatac.annotate.annotator.CPU_TOKENS", budget)
+    found = named()
+    assert len(widths) - n_before == (query.n_obs if budget == 1 else pytest.approx(3_000 / budget, rel=0.6))
+    for slot in (keys.PROBABILITIES, keys.EMBEDDING):
+        np.testing.assert_allclose(found.obsm[slot], wanted.obsm[slot], atol=1e-5)
+    for slot in (keys.LABEL, keys.REASON, keys.LABEL_SAFE):
+        assert found.obs[slot].astype(str).tolist() == wanted.obs[slot].astype(str).tolist()
+    for slot in (keys.NOVELTY, keys.DOUBLET_SCORE):
+        np.testing.assert_allclose(found.obs[slot], wanted.obs[slot], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["10x", "zarr", "h5ad"])

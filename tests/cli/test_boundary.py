@@ -140,6 +140,16 @@ def test_allocator(monkeypatch):
     assert not allocator.keep_memory()
 
 
+def test_a_user_says_how_many_kernels_are_kept(run, monkeypatch):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(name, "16")
+    run("--version")
+    assert os.environ[name] == "16"
+    monkeypatch.delenv(name)
+    run("--version")
+    assert os.environ[name] == "0"
+
+
 def test_main_takes_the_arguments_of_the_process(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["annatac", "--version"])
     assert main() == 0

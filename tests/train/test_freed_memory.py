@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -30,6 +31,29 @@ assert before - kept < 20, (before, kept)
 assert kept - resident_mb() > 150, (kept, resident_mb())
 """
 
+SHAPES = """
+import ctypes
+from annatac.cli.allocator import keep_memory, keep_no_kernels
+
+class Heap(ctypes.Structure):
+    _fields_ = [(f"field{i}", ctypes.c_size_t) for i in range(10)]
+
+heap = ctypes.CDLL(None).mallinfo2
+heap.restype = Heap
+keep_memory()
+keep_no_kernels()
+import torch
+
+def used_mb_after(widths):
+    for width in widths:
+        torch.nn.functional.gelu(torch.ones(3, width, 8))
+    return heap().field7 / 1e6  # uordblks
+
+before = used_mb_after(range(10, 20))
+after = used_mb_after(range(100, 500))
+assert after - before < 1, (before, after)
+"""
+
 
 def test_what_is_not_glibc_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -42,3 +66,11 @@ def test_freed_memory_goes_back_although_the_allocator_keeps_it():
         name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")
     }  # Dask sets one
     subprocess.run([sys.executable, "-c", CODE], check=True, env=own)
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not glibc 2.33 or later"
+)
+def test_no_shape_of_a_batch_leaves_a_kernel_in_the_heap():
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "ONEDNN_"))}
+    subprocess.run([sys.executable, "-c", SHAPES], check=True, env=own)

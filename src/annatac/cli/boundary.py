@@ -21,12 +21,13 @@ OK, INTERNAL, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from annatac.cli.allocator import keep_memory
+    from annatac.cli.allocator import keep_memory, keep_no_kernels
     from annatac.cli.app import app
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     keep_memory()
+    keep_no_kernels()
     with tidy_warnings(arguments, debug=debug):
         try:
             code = app(arguments, prog_name="annatac", standalone_mode=False)

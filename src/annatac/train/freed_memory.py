@@ -1,8 +1,9 @@
 """Gives freed memory back to the system now and then, so that a long run does not grow.
 
-Batches differ in size, and what glibc keeps of freed ones comes in pieces that the next ones do not fit: with the
-thresholds of ``annatac.cli.allocator`` a process would grow by some 40 MB for every thousand cells annotated, all of it
-free. To trim the heap once in some thousand cells costs next to nothing.
+Batches differ in size, and what glibc keeps of freed ones comes in pieces that the next ones do not fit where something
+that stays lies in between. Most of that is oneDNN's kernels, which the command line has it not keep
+(``annatac.cli.allocator``); a program that has not asked for this, and bfloat16, whose kernels are kept elsewhere too,
+would grow by some 40 MB for every thousand cells annotated, all of it free.
 """
 
 from __future__ import annotations
