@@ -1,6 +1,6 @@
-"""What a worker of `annatac prepare` needs in memory: its sample is read whole.
+"""What a worker of `annatac prepare` needs in memory: a matrix on disk is read in blocks, and a shard held at a time.
 
-    python perf/prepare_memory.py --cells 2500 10000
+    python perf/prepare_memory.py --cells 1000 4000 16000 48000
 
 Cells are simulated, as in perf/annotate_scale.py: about 1,500 open of 250,000 islands, drawn from bulk DNase (hg19);
 2,500 are drawn and repeated. Each file becomes a corpus of its own, by one worker in a process of its own.
@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 
 import anndata
-import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
@@ -50,9 +49,6 @@ def main() -> None:
             print(
                 f"{n_cells:>8,} cells, {x.nnz:>12,} open: {peak_mb:,.0f} MB, {cpu_s:.1f} s of CPU", flush=True
             )
-    if len(rows) > 1:
-        open_, peak = (np.array([row[name] for row in rows], float) for name in ("n_open", "peak_mb"))
-        print(f"{np.polyfit(open_, peak * 2**20, 1)[0]:.0f} bytes an open island")
     (RESULTS / "prepare_memory.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 

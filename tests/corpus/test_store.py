@@ -92,6 +92,17 @@ def test_shards_take_five_bytes_an_open_island(folder, whole):
     assert n_bytes < 5 * whole.nnz + 8 * (whole.shape[0] + 6) + 6 * 300
 
 
+@pytest.mark.parametrize("n_cells", [1, 7, 500])
+def test_shards_are_the_same_however_a_sample_comes(n_cells, tmp_path):
+    tokens, shards = cells_of(120, 5), []
+    parts = [tokens[at : at + n_cells] for at in range(0, 120, n_cells)]
+    for name, given in (("whole", tokens), ("parts", iter(parts))):
+        with open_for_writing(tmp_path / name, universe_of()) as writer:
+            shards.append(writer.append("sample", given, shard_tokens=700).shards)
+    assert len(shards[0]) > 3
+    assert shards[0] == shards[1]
+
+
 def test_few_blocks_are_kept(folder, whole, monkeypatch):
     monkeypatch.setattr("annatac.corpus.store.POOL_TOKENS", 4000)
     corpus = Corpus.open(folder)

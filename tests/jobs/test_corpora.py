@@ -8,13 +8,14 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from annatac import jobs
 from annatac.corpus import Corpus, is_corpus, open_for_writing
 from annatac.corpus import shards as shard_module
 from annatac.corpus.selection import as_matrix
 from annatac.errors import AnnatacWarning, ConfigError, InputError, Interrupted, OutputError
-from annatac.jobs import corpora
+from annatac.jobs import corpora, intake
 from annatac.jobs.corpora import prepare_corpus
 from annatac.jobs.parallel import SchedulerLost
 from annatac.pp import peak_islands
@@ -54,7 +55,15 @@ def content(folder: Path) -> dict[str, object]:
     return {s.name: s.n_cells for s in corpus.manifest.samples}
 
 
-def test_samples_are_tokens_over_one_universe(samples, universe, tmp_path):
+@pytest.mark.parametrize("n_rows", [7, 2_000])
+def test_samples_are_tokens_over_one_universe(n_rows, samples, universe, tmp_path, monkeypatch):
+    def read(*arguments, **options):
+        adata = jobs.reading.read(*arguments, **options)
+        assert not sp.issparse(adata.X)  # counts stay on disk
+        return adata
+
+    monkeypatch.setattr(intake, "read", read)
+    monkeypatch.setattr(intake, "_ROWS", n_rows)
     report = prepare_corpus(paths(samples, "ab"), tmp_path / "corpus", universe=universe, workers=1)
     assert [sample.name for sample in report.added] == ["a", "b"]
     corpus = Corpus.open(tmp_path / "corpus")
@@ -200,8 +209,6 @@ def test_a_scheduler_that_ends_keeps_what_was_finished(samples, universe, tmp_pa
 def test_a_file_that_grows_while_it_is_read(samples, universe, tmp_path, monkeypatch):
     path = tmp_path / "a.h5ad"
     path.write_bytes((samples / "a.h5ad").read_bytes())
-    from annatac.jobs import intake
-
     read = intake.read
 
     def growing(*args, **kwargs):

@@ -272,6 +272,8 @@ def write_staged(
 ) -> list[Shard]:
     """Write the shards of a sample into ``place`` and return them; any process may, without the corpus's lock.
 
+    Where tokens come part by part, no more than a shard and a part of them is held; the shards are the same.
+
     Raises
     ------
     InputError, OutputError
@@ -279,13 +281,29 @@ def write_staged(
     """
     shards: list[Shard] = []
     parts: Iterable[sp.csr_matrix] = [tokens] if isinstance(tokens, sp.csr_matrix) else tokens
-    for part in parts:
-        if part.shape[1] != n_islands:
+    for piece in _filled(parts, shard_tokens):
+        if piece.shape[1] != n_islands:
             raise InputError(
-                f"Sample '{name}' is over another universe: {part.shape[1]:,} islands, the corpus has "
+                f"Sample '{name}' is over another universe: {piece.shape[1]:,} islands, the corpus has "
                 f"{n_islands:,}. Make its tokens with the corpus's universe."
             )
-        for piece in cut(part, shard_tokens):
-            file = f"{len(shards):04d}.safetensors"
-            shards.append(write_shard(place / file, piece, file=file))
+        file = f"{len(shards):04d}.safetensors"
+        shards.append(write_shard(place / file, piece, file=file))
     return shards
+
+
+def _filled(parts: Iterable[sp.csr_matrix], n_tokens: int) -> Iterator[sp.csr_matrix]:
+    """Yield what :func:`~annatac.corpus.shards.cut` makes of all parts, one below the other."""
+    held: list[sp.csr_matrix] = []
+    for part in parts:
+        held.append(part)
+        if sum(some.nnz for some in held) > n_tokens:
+            *full, rest = cut(_below(held), n_tokens)
+            yield from full
+            held = [rest]
+    if held:
+        yield from cut(_below(held), n_tokens)
+
+
+def _below(parts: list[sp.csr_matrix]) -> sp.csr_matrix:
+    return parts[0] if len(parts) == 1 else sp.csr_matrix(sp.vstack(parts, format="csr"))

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from annatac import keys
 from annatac.corpus.manifest import ISLANDS, Source
 from annatac.corpus.shards import Shard
 from annatac.corpus.writer import new_place, write_staged
-from annatac.errors import AnnatacWarning, AssemblyError, InputError
+from annatac.errors import AnnatacWarning, AssemblyError, InputError, OverlapError
 from annatac.genome.assemblies import genome_label, is_known
 from annatac.jobs.reading import check_stated_genome, read_to_lift
-from annatac.pp.counts import column_sums
-from annatac.pp.islands import peak_islands
+from annatac.pp.counts import in_chunks, map_columns
+from annatac.pp.layout import island_layout
 from annatac.pp.lift import Lift
 from annatac.pp.reading import read
-from annatac.pp.tokens import tokenize
+from annatac.pp.tokens import no_overlap, openness_classes
 from annatac.pp.universe import Universe
+from annatac.pp.validate import validate_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_ROWS = 2_000  # cells whose counts are held at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,8 @@ class Staged:
 def take_in(intake: Intake) -> Staged:
     """Read a sample, put it into the universe's islands and write its shards.
 
+    A matrix that lies on disk as rows of cells is read in blocks, twice: to be checked, and to be written.
+
     Raises
     ------
     InputError, AssemblyError, OverlapError
@@ -92,24 +99,36 @@ def take_in(intake: Intake) -> Staged:
         warnings.simplefilter("always", AnnatacWarning)
         universe = _universe(intake.corpus, intake.universe_id)
         adata, lift = _read(intake, universe)
-        islands = peak_islands(adata, bin_size=universe.bin_size or 5000, lift=lift, **intake.islands)
-        tokens, overlap = tokenize(islands, universe)
-        if tokens.shape[0] == 0:
-            raise InputError(f"{intake.path} has no cell.")
-        source = Source.of(intake.source.path, checksum=True)
-        if (source.bytes, source.modified) != (intake.source.bytes, intake.source.modified):
-            raise InputError(f"{intake.path} was changed while it was read. Wait until it is whole.")
-    place = new_place(intake.corpus)
-    try:
-        shards = write_staged(place, tokens, name=intake.name, n_islands=len(universe))
-    except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
+        options = {"bin_size": universe.bin_size or 5000, "lift": lift, **intake.islands}
+        islands = island_layout(adata, validate_counts(adata), **options)
+        target = universe.index_of(islands.var.index)
+        if not (target >= 0).any():
+            raise OverlapError(no_overlap(islands.var.index, islands.parameters, universe))
+        n_counts = n_known = 0
+
+        def tokens() -> Iterator[sp.csr_matrix]:
+            nonlocal n_counts, n_known
+            for x in in_chunks(adata.X, _ROWS):
+                counts = islands.of(x)
+                known = map_columns(counts, target, len(universe))
+                n_counts += int(counts.data.sum(dtype=np.int64))
+                n_known += int(known.data.sum(dtype=np.int64))
+                yield openness_classes(known)
+
+        place = new_place(intake.corpus)
+        try:
+            shards = write_staged(place, tokens(), name=intake.name, n_islands=len(universe))
+            source = Source.of(intake.source.path, checksum=True)
+            if (source.bytes, source.modified) != (intake.source.bytes, intake.source.modified):
+                raise InputError(f"{intake.path} was changed while it was read. Wait until it is whole.")
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
     facts = {
         "source": source,
-        "known": overlap.share_of_query_counts_known,
-        "n_counts": int(np.rint(column_sums(islands.X).sum())),
-        "counted": str(islands.uns.get(keys.ISLANDS, {}).get("source", "")) or None,
+        "known": n_known / n_counts if n_counts else 0.0,
+        "n_counts": n_counts,
+        "counted": str(islands.parameters.get("source", "")) or None,
     }
     said = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, AnnatacWarning)))
     return Staged(place=place, shards=tuple(shards), facts=facts, warnings=said)
@@ -125,9 +144,11 @@ def _read(intake: Intake, universe: Universe) -> tuple[AnnData, Lift | None]:
             genome=intake.genome,
             genes=intake.genes,
             bin_size=universe.bin_size or 5000,
+            backed=True,
             **intake.reading,
         )
-    adata = read(intake.path, genome=intake.genome, bin_size=universe.bin_size or 5000, **intake.reading)
+    options = {"genome": intake.genome, "bin_size": universe.bin_size or 5000, **intake.reading}
+    adata = read(intake.path, backed=True, **options)
     stated = adata.uns.get(keys.GENOME)
     if universe.genome and stated and genome_label(str(stated)) != universe.genome:
         raise AssemblyError(
