@@ -112,8 +112,8 @@ def test_calls_do_not_depend_on_which_cells_share_a_batch(budget, query, named, 
     query.X = thinned
     widths: list[int] = []
 
-    def watched(tokens, rows):
-        batch = collate(tokens, rows)
+    def watched(tokens, rows, **options):
+        batch = collate(tokens, rows, **options)
         widths.append(batch.real_BN.shape[1])
         return batch
 
