@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from annatac.annotate.lifting import Lifting, placed
 from annatac.annotate.query import QueryTokens, to_islands_of
 from annatac.annotate.trust import Trust
 from annatac.corpus.batches import TOKEN_BUDGET, collate, in_order_of_depth
+from annatac.corpus.cells import Rows
 from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
 from annatac.model import ready
@@ -251,30 +252,24 @@ class Annotator:
         embedding = np.empty((n_cells, network.config.head_hidden[-1]), dtype=np.float32)
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
-        found: list[
-            tuple[Any, ...]
-        ] = []  # a GPU is not asked for them before it has been given all there is to do
 
-        def take() -> None:
-            for rows, logits_BC, decision_B, embedding_BD in found:
-                logits[rows] = logits_BC.cpu().numpy()
-                probabilities[rows] = logits_BC.softmax(1).cpu().numpy()
-                decision[rows] = decision_B.cpu().numpy()
-                embedding[rows] = embedding_BD.cpu().numpy()
-            found.clear()
+        def name(rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            batch = collate(tokens, rows, device=where)
+            wide = None if network.wide is None else network.wide.scores(batch)
+            output = network(batch, wide)
+            scores = output.logits_BC if wide is None else wide[0]
+            return output.logits_BC, scores.amax(1), output.embedding_BD
 
         with torch.inference_mode():
             n_tokens, budget = network.n_tokens(n_open), token_budget(where)
             size = batch_size or (GPU_CELLS if where.type == "cuda" else CPU_CELLS)
             batches = in_order_of_depth(n_tokens, batch_size=size, token_budget=budget)
-            for number, rows in enumerate(batches, start=1):
-                batch = collate(tokens, rows, device=where)
-                wide = None if network.wide is None else network.wide.scores(batch)
-                output = network(batch, wide)
-                scores = output.logits_BC if wide is None else wide[0]
-                found.append((rows, output.logits_BC, scores.amax(1), output.embedding_BD))
-                if where.type != "cuda" or number == len(batches):
-                    take()
+            named: Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = map(name, batches)
+            if where.type == "cuda":  # it is given all there is to do before the first answer is waited for
+                named = list(named)
+            for number, (rows, found) in enumerate(zip(batches, named, strict=True), start=1):
+                logits[rows], decision[rows], embedding[rows] = (each.cpu().numpy() for each in found)
+                probabilities[rows] = found[0].softmax(1).cpu().numpy()
                 done += len(rows)
                 if on_progress is not None:
                     on_progress(done)
