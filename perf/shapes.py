@@ -36,7 +36,6 @@ from annatac.config import Recipe, from_dict
 from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.corpus.streams import keyed_uniform
 from annatac.model import Network, TokenBatch
-from annatac.model.wide import wide_scores
 from annatac.pp import openness_classes, peak_islands, stratified_split
 from annatac.train import finetune
 from annatac.train.finetune import FinetuneTask
@@ -155,7 +154,7 @@ def judge(network: Network, tokens: sp.csr_matrix, task: Task, classes: Any, tru
         for rows in in_order_of_depth(np.diff(tokens.indptr), batch_size=256):
             batch = collate(tokens, rows)
             path = network.wide
-            scores = wide_scores(batch, path.linear, path.profile, path.idf, path.bias)
+            scores = path.scores(batch)
             if task.shape.max_open is not None:
                 few = within_budget(tokens, rows, None, task.shape, task.score_of, 1)
                 batch = collate(few, np.arange(len(rows)))

@@ -81,8 +81,10 @@ def test_rows_of_islands_are_stored_in_8_bits(model_folder):
 
 
 def test_a_model_of_format_version_1_is_read(model_folder, tmp_path, query):
-    """Tables in 16 bits, the reference's profiles as types x islands: what version 1 wrote."""
+    """Tables in 16 bits, the reference's profiles as types x islands, no constants by depth: what version 1 wrote."""
     model = annatac.load(model_folder)
+    wide = model.artifact.network.wide
+    wide.typical_open = wide.prior = None
     shutil.copytree(model_folder, tmp_path / "old")
     tables = {
         name: value.half() if value.ndim == 2 else value
@@ -105,6 +107,10 @@ def test_a_model_of_format_version_1_is_read(model_folder, tmp_path, query):
     np.testing.assert_allclose(
         old.predict(tokens).probabilities, model.predict(tokens).probabilities, atol=5e-3
     )
+    old.save(tmp_path / "saved again")
+    again = annatac.load(tmp_path / "saved again")
+    assert again.artifact.model_id == old.artifact.model_id
+    assert again.artifact.network.wide.prior is None
 
 
 def test_the_reference_that_is_kept(annotator, debug_reference, tmp_path):
@@ -217,8 +223,8 @@ def forge(folder: Path, **changes) -> None:
 
 
 def test_a_newer_version_is_named(broken):
-    forge(broken, version=3, annatac="9.1")
-    refused(broken, str(broken), r"format version 3, this annatac .* reads versions 1 and 2.*\(9.1\)")
+    forge(broken, version=4, annatac="9.1")
+    refused(broken, str(broken), r"format version 4, this annatac .* reads versions 1, 2, 3.*\(9.1\)")
 
 
 def test_a_folder_of_another_program(broken):

@@ -95,9 +95,10 @@ def test_cross_fitted_scores_with_a_base_and_what_the_network_says(tokens, vecto
     idf = tables.idf.numpy()[islands]
     unit = idf / np.linalg.norm(idf)
     n = cells.shape[1]
-    linear = unit @ tables.linear[-n:].numpy()[islands] + tables.bias[-1].numpy()
+    depth = np.sqrt(len(islands) / float(tables.typical_open))
+    linear = unit @ tables.linear[-n:].numpy()[islands] + depth * tables.bias[-1].numpy()
     profile = tables.profile[-n:].numpy()[islands].sum(0) / np.sqrt(len(islands))
-    place = unit @ vectors[islands] @ tables.place[-1].numpy() + tables.place_bias[-1].numpy()
+    place = unit @ vectors[islands] @ tables.place[-1].numpy() + depth * tables.place_bias[-1].numpy()
     trust = network.wide.trust(batch.n_open_B)[0].detach().numpy()
     wanted = trust[0] * linear + trust[1] * profile + trust[2] * place
     np.testing.assert_allclose(got[0].detach().numpy(), wanted, rtol=1e-3, atol=1e-3)

@@ -13,7 +13,7 @@ from annatac.corpus import collate
 from annatac.model.wide import WidePath, wide_scores
 from annatac.pp.counts import open_counts
 from annatac.train.positions import inverse_document_frequency, svd_positions, tf_idf
-from annatac.train.wide import ABSENT, centred_log_profiles, fit_wide
+from annatac.train.wide import ABSENT, centred_log_profiles, fit_wide, start_gate
 
 SETTINGS = {"n_types": 3, "n_folds": 3, "c": 0.7, "smoothing": 0.25, "seed": 0}
 
@@ -134,14 +134,43 @@ def test_scores_of_training_cells_by_hand(tokens):
     rows = np.array([5, 60, 100])
     got = tables.scores(collate(cells, rows), rows).numpy()
     n, idf = cells.shape[1], tables.idf.numpy()
+    typical = np.exp(np.log(np.diff(cells.indptr)).mean())
     for i, row in enumerate(rows):
         is_open = cells[row].toarray()[0] > 0
         x = idf * is_open
         at = slice(tables.fold[row] * n, (tables.fold[row] + 1) * n)
-        linear = x / np.linalg.norm(x) @ tables.linear[at].numpy() + tables.bias[tables.fold[row]].numpy()
+        depth = np.sqrt(is_open.sum() / typical)
+        linear = x / np.linalg.norm(x) @ tables.linear[at].numpy()
+        linear += depth * tables.bias[tables.fold[row]].numpy()
         profile = tables.profile[at].numpy()[is_open].sum(0) / np.sqrt(is_open.sum())
         np.testing.assert_allclose(got[0, i], linear, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(got[1, i], profile, rtol=1e-4, atol=1e-4)
+
+
+def test_intercepts_and_offsets_by_depth():
+    """By hand: 8 open islands where 2 are typical, twice the evidence; half of one, half the evidence."""
+    path = WidePath(9, 2)
+    path.typical_open, path.prior = torch.tensor([2.0]), torch.tensor([-1.0, -3.0])
+    with torch.no_grad():
+        path.offset.copy_(torch.tensor([0.5, 0.0]))
+        path.bias.copy_(torch.tensor([0.0, 1.0]))
+        n_open = torch.tensor([8.0, 0.5])
+        assert path.offsets(n_open).tolist() == [[2.0, 3.0], [-0.25, -1.5]]
+        batch = collate(sp.csr_matrix(np.array([[1] * 8 + [0]], dtype=np.uint8)), np.array([0]))
+        assert path.scores(batch)[0].tolist() == [[0.0, 2.0]]
+        path.typical_open = path.prior = None  # a model of format 2
+        assert path.offsets(n_open).tolist() == [[0.5, 0.0], [0.5, 0.0]]
+        assert path.scores(batch)[0].tolist() == [[0.0, 1.0]]
+
+
+def test_the_gate_starts_from_the_share_of_the_weighted_cells():
+    path = WidePath(5, 3)
+    targets = torch.tensor([0] * 6 + [1] * 2)
+    scores = torch.zeros(2, 8, 3)
+    start_gate(path, scores, targets, torch.ones(8), torch.tensor([0.5, 2.5, 0.0]))
+    assert path.prior is not None
+    np.testing.assert_allclose(path.prior.numpy(), np.log(np.array([3, 5, 1]) / 8), rtol=1e-6)
+    assert path.offset[2] < path.offset[:2].min(), "a type without a cell"
 
 
 def test_rare_types_are_spread_over_some_folds():

@@ -153,9 +153,10 @@ def _agreement(
     assert wide is not None
     n_open = np.maximum(np.diff(x.indptr), 1)
     with torch.inference_mode():
-        trust = wide.trust(torch.from_numpy(n_open).float().to(wide.offset.device))[:, 1].cpu().numpy()
-        tables = [t.cpu().numpy() for t in (wide.linear, wide.bias, wide.idf, wide.offset)]
-    linear, bias, idf, offset = tables
+        n_open_B = torch.from_numpy(n_open).float().to(wide.offset.device)
+        trust = wide.trust(n_open_B)[:, 1].cpu().numpy()
+        constants = wide.constants(n_open_B, wide.bias), wide.offsets(n_open_B)
+        linear, idf, bias, offset = (t.cpu().numpy() for t in (wide.linear, wide.idf, *constants))
     weighted = sp.csr_matrix(x @ sp.diags(idf))
     length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)))
     called = (weighted @ linear / np.maximum(length, 1e-6) + bias).argmax(1)

@@ -25,8 +25,9 @@ from annatac.pp import places
 from annatac.pp.universe import Universe
 
 FORMAT = "annatac model"
-VERSION = 2
-READABLE = (1, 2)  # 1: tables in 16 bits, a reference without limit
+VERSION = 3
+# 1: tables in 16 bits, a reference without limit; 1, 2: a wide path whose constants know nothing of depth
+READABLE = (1, 2, 3)
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 ISLANDS = "islands.tsv.gz"
@@ -39,6 +40,7 @@ METRICS = "metrics.json"
 CARD = "README.md"
 RUN_LOG = "run.jsonl"
 VECTORS = "encoder.table.vectors"
+SINCE_3 = {"wide.prior", "wide.typical_open"}
 WIDE = ("wide.linear", "wide.profile")  # one row an island, as are the next two
 RATIOS, PROFILES = "log_ratios", "profiles"  # of the held-out cells' evidence and of the reference
 HALF = (VECTORS, "wide.idf")  # stored in 16 bits where they are not packed
@@ -254,6 +256,8 @@ def _load_weights(network: Network, path: Path) -> None:
         if scale.shape != tensors[VECTORS].shape[1:]:
             raise ModelError(f"{path} holds {SCALE} of another length than {VECTORS}: copy the folder again.")
         tensors[VECTORS] = tensors[VECTORS] * scale
+    if network.wide is not None and not SINCE_3 & tensors.keys():  # of format 1 or 2, or saved again
+        network.wide.prior = network.wide.typical_open = None
     expected = network.state_dict()
     missing, foreign = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     shapes = [
@@ -298,7 +302,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if config.get("version") not in READABLE:
         raise ModelError(
             f"{path} has format version {config.get('version')}, this annatac {__version__} reads versions "
-            f"{' and '.join(map(str, READABLE))}. Install the annatac that wrote it ({config.get('annatac')}), or "
+            f"{', '.join(map(str, READABLE))}. Install the annatac that wrote it ({config.get('annatac')}), or "
             "train it again."
         )
     needed = {"n_islands", "n_types", "model", "islands", "files", "annatac", "sha256"}

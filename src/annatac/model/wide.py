@@ -4,6 +4,12 @@ On sparse cells these two are hard to beat, and they cost two look-ups an island
 a base has a third score, of the cell's place among the base's island vectors: with few labelled cells a type it
 is the best of the three. All are fitted in closed or convex form (``annatac.train.wide``), not by gradient
 steps; what is learnt here is how far to trust each of them at a given depth.
+
+Each of n open islands gives its share of evidence, so that the scores of a cell grow like sqrt(n): the first and
+third as sums over a vector of unit length, the second as a sum divided by sqrt(n). What is added to them must keep
+pace, or it drowns the scores of a shallow cell. Intercepts hold for a cell of typical depth and are sqrt(n / typical)
+times as large in others; offsets go from the prior, all that is known of a cell without islands, to what is learnt for
+a typical one.
 """
 
 from __future__ import annotations
@@ -20,7 +26,9 @@ class WidePath(nn.Module):
 
     Buffers: ``linear``, ``profile`` (L, C) and ``idf`` (L,) float32, ``bias`` (C,). With ``n_dimensions`` (R)
     over 0 also ``place`` (R, C) and ``place_bias`` (C,): a linear classifier of the TF-IDF weighted sum of the
-    position vectors of a cell's open islands.
+    position vectors of a cell's open islands. ``typical_open`` (1,): open islands of a cell of typical depth;
+    ``prior`` (C,): log of each type's share in the reference. Both are None in models of format 2, whose constants
+    count the same at any depth.
     """
 
     linear: Tensor
@@ -29,6 +37,8 @@ class WidePath(nn.Module):
     bias: Tensor
     place: Tensor
     place_bias: Tensor
+    typical_open: Tensor | None
+    prior: Tensor | None
 
     def __init__(self, n_islands: int, n_types: int, n_dimensions: int = 0) -> None:
         super().__init__()
@@ -37,6 +47,8 @@ class WidePath(nn.Module):
         self.register_buffer("profile", torch.zeros(n_islands, n_types))
         self.register_buffer("idf", torch.ones(n_islands))
         self.register_buffer("bias", torch.zeros(n_types))
+        self.register_buffer("typical_open", torch.ones(1))
+        self.register_buffer("prior", torch.zeros(n_types))
         if n_dimensions:
             self.register_buffer("place", torch.zeros(n_dimensions, n_types))
             self.register_buffer("place_bias", torch.zeros(n_types))
@@ -60,17 +72,36 @@ class WidePath(nn.Module):
             scores = self.scores(batch)
         if len(scores) < self.n_scores:
             assert vectors_BNR is not None
-            place = place_scores(batch, vectors_BNR, self.idf, self.place, self.place_bias)
+            place = place_scores(
+                batch, vectors_BNR, self.idf, self.place, self.constants(batch.n_open_B, self.place_bias)
+            )
             scores = torch.cat([scores, place[None]])
-        return torch.einsum("sbc,bs->bc", scores, self.trust(batch.n_open_B)) + self.offset
+        return torch.einsum("sbc,bs->bc", scores, self.trust(batch.n_open_B)) + self.offsets(batch.n_open_B)
 
     def scores(self, batch: TokenBatch) -> Tensor:
         """Return the linear model's and the profiles' scores, (2, B, C), by the tables of all reference cells."""
-        return wide_scores(batch, self.linear, self.profile, self.idf, self.bias)
+        return wide_scores(
+            batch, self.linear, self.profile, self.idf, self.constants(batch.n_open_B, self.bias)
+        )
+
+    def constants(self, n_open_B: Tensor, of_types_C: Tensor) -> Tensor:
+        """Return what intercepts or offsets (C,) of cells of typical depth are in cells of any, (B, C)."""
+        return relative_depth(n_open_B, self.typical_open)[:, None] * of_types_C
+
+    def offsets(self, n_open_B: Tensor) -> Tensor:
+        """Return what is added to the trusted scores, (B, C): the prior, and towards ``offset`` as depth grows."""
+        if self.prior is None:
+            return self.constants(n_open_B, self.offset)
+        return self.prior + self.constants(n_open_B, self.offset - self.prior)
 
     def trust(self, n_open_B: Tensor) -> Tensor:
         """Return (B, S): how far the linear model, the profiles and the place count, by a cell's open islands."""
         return nn.functional.softplus(self.gate((n_open_B.log() / 2 - 2.5)[:, None]))
+
+
+def relative_depth(n_open_B: Tensor, typical_open: Tensor | None) -> Tensor:
+    """Return sqrt(n_open / typical), (B,): how much more evidence a cell has than a typical one; 1 without."""
+    return torch.ones_like(n_open_B) if typical_open is None else (n_open_B / typical_open).sqrt()
 
 
 def tf_idf_weights(batch: TokenBatch, idf: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from annatac.corpus.batches import Rows
 from annatac.model.network import Network
+from annatac.model.wide import relative_depth
 from annatac.train.distributed import from_first
 from annatac.train.finetune import FinetuneTask, Scores
 from annatac.train.loop import run
@@ -117,12 +118,13 @@ def cross_fitted(
 
 
 def take_gate(network: Network, whole: Network) -> None:
-    """Give a network the trust in its wide path, and the types' offsets, that another has learnt from more cells."""
+    """Give a network the trust in its wide path, the types' offsets and prior, that another has from more cells."""
     if network.wide is None or whole.wide is None:
         return
     network.wide.gate.load_state_dict(whole.wide.gate.state_dict())
     with torch.no_grad():
         network.wide.offset.copy_(whole.wide.offset)
+        network.wide.prior = whole.wide.prior
 
 
 def growth(task: FinetuneTask, rows: Rows, best: npt.NDArray[np.float32]) -> float:
@@ -148,12 +150,14 @@ def growth(task: FinetuneTask, rows: Rows, best: npt.NDArray[np.float32]) -> flo
 
     def from_halves() -> dict[str, Tensor]:
         weighted = tf_idf(task.tokens, tables.idf.numpy())
+        n_open = torch.from_numpy(np.maximum(task.n_open, 1))
+        depth = relative_depth(n_open, tables.typical_open).numpy()[:, None]
         found = np.full(len(task.labels), np.nan)
         for k in range(N_PARTS):
             fit, scored = task.training[part != k], task.training[part == k]
             n_types = task.network.n_types
             linear, bias = fit_linear(weighted[fit], task.labels[fit], n_types, config.wide_c, task.seed)
-            found[scored] = (weighted[scored] @ linear + bias).max(1)
+            found[scored] = (weighted[scored] @ linear + bias * depth[scored]).max(1)
         return {"best": torch.from_numpy(found[rows])}
 
     by_halves = from_first(from_halves)["best"].numpy()

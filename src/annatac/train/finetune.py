@@ -20,6 +20,7 @@ from annatac.corpus.cells import Cells, CsrCells
 from annatac.corpus.streams import keyed_dropout
 from annatac.model.network import Network, Output
 from annatac.model.tokens import TokenBatch, sent
+from annatac.model.wide import relative_depth
 from annatac.train.device import PRECISIONS, choose_precision
 from annatac.train.distributed import rank, sum_over, world_size
 from annatac.train.loop import BatchLoss
@@ -125,7 +126,10 @@ class FinetuneTask:
             self.tables.install(network.wide)
             order = [training[rows] for rows in in_order_of_depth(self.n_open[training], batch_size=256)]
             scores = torch.cat([self.tables.scores(collate(tokens, rows), rows) for rows in order], dim=1)
-            start_gate(network.wide, scores, self.targets[np.concatenate(order)], self.class_weights)
+            rows = np.concatenate(order)
+            n_open = torch.from_numpy(np.maximum(self.n_open[rows], 1).astype(np.float32))
+            depth = relative_depth(n_open, self.tables.typical_open)
+            start_gate(network.wide, scores, self.targets[rows], depth, self.class_weights)
         folds = [] if self.tables is None else [self.tables.fold]
         self.fingerprint = fingerprint(CsrCells(tokens), [labels, held_out, *folds], config, network, seed)
 

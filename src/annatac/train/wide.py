@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from annatac.model.tokens import TokenBatch
-from annatac.model.wide import WidePath, place_scores, wide_scores
+from annatac.model.wide import WidePath, place_scores, relative_depth, wide_scores
 from annatac.pp.counts import open_counts
 from annatac.train.distributed import from_first
 from annatac.train.island_prior import fit_place, prior_profiles
@@ -40,6 +40,8 @@ class WideTables:
         float32 (L,).
     fold
         int64, for each cell the table that was fitted without it.
+    typical_open
+        float32 (1,), geometric mean of the cells' open islands.
     place, place_bias, vectors
         With a base: float32 (folds + 1, R, C) and (folds + 1, C), and the island vectors (L, R).
     """
@@ -49,6 +51,7 @@ class WideTables:
     bias: Tensor
     idf: Tensor
     fold: npt.NDArray[np.int64]
+    typical_open: Tensor
     place: Tensor | None = None
     place_bias: Tensor | None = None
     vectors: Tensor | None = None
@@ -57,11 +60,14 @@ class WideTables:
         """Return (S, B, C), S = 2, or 3 with a base: training cells' scores by tables that have not seen them."""
         fold = torch.from_numpy(self.fold[rows])
         offset = fold * len(self.idf)
-        scores = wide_scores(batch, self.linear, self.profile, self.idf, self.bias[fold], offset)
+        depth_B1 = relative_depth(batch.n_open_B, self.typical_open)[:, None]
+        bias_BC = self.bias[fold] * depth_B1
+        scores = wide_scores(batch, self.linear, self.profile, self.idf, bias_BC, offset)
         if self.place is None or self.place_bias is None or self.vectors is None:
             return scores
         vectors_BNR = self.vectors[batch.islands_BN]
-        place = place_scores(batch, vectors_BNR, self.idf, self.place[fold], self.place_bias[fold])
+        bias_BC = self.place_bias[fold] * depth_B1
+        place = place_scores(batch, vectors_BNR, self.idf, self.place[fold], bias_BC)
         return torch.cat([scores, place[None]])
 
     def install(self, path: WidePath) -> None:
@@ -71,6 +77,7 @@ class WideTables:
         path.profile.copy_(self.profile[-n_islands:])
         path.bias.copy_(self.bias[-1])
         path.idf.copy_(self.idf)
+        path.typical_open = self.typical_open.clone().to(path.idf)
         if self.place is not None and self.place_bias is not None:
             path.place.copy_(self.place[-1])
             path.place_bias.copy_(self.place_bias[-1])
@@ -130,6 +137,7 @@ def fit_wide(
             "profile": torch.from_numpy(np.concatenate([table[2] for table in tables])),
             "idf": torch.from_numpy(idf),
             "fold": torch.from_numpy(fold),
+            "typical_open": torch.tensor([geometric_mean(np.diff(tokens.indptr))], dtype=torch.float32),
         }
         if vectors is not None:
             found["place"] = torch.from_numpy(np.stack([weights for weights, _ in places]))
@@ -142,20 +150,29 @@ def fit_wide(
     return WideTables(**tables, fold=fold)
 
 
-def start_gate(path: WidePath, scores: Tensor, targets: Tensor, class_weights: Tensor) -> None:
-    """Set the gate to the constant trust, and the offset, that explain the cross-fitted scores best.
+def geometric_mean(n_open: npt.NDArray[np.integer]) -> float:
+    """Return the geometric mean of the cells' open islands, one at the least counted for each."""
+    return float(np.exp(np.log(np.maximum(n_open, 1)).mean()))
 
-    ``scores`` (S, n, C) and ``targets`` (n,) are of the training cells. From here the gate learns how trust
-    depends on depth; without it a small reference ends before the wide path has found its scale.
+
+def start_gate(path: WidePath, scores: Tensor, targets: Tensor, depth: Tensor, class_weights: Tensor) -> None:
+    """Set the prior, and the gate to the constant trust, and the offset, that explain the cross-fitted scores best.
+
+    ``scores`` (S, n, C), ``targets`` (n,) and ``depth`` (n,), relative to a typical cell's, are of the training cells.
+    From here the gate learns how trust depends on depth; without it a small reference ends before the wide path has
+    found its scale. The prior is that of the weighted cells; a type without a cell has the share of one.
     """
+    n_types = scores.shape[2]
+    weight = torch.bincount(targets, weights=class_weights[targets], minlength=n_types)
+    prior = torch.log(weight.clamp(min=1) / weight.sum().clamp(min=1)).float()
     trust = torch.zeros(len(scores), requires_grad=True)
-    offset = torch.zeros(scores.shape[2], requires_grad=True)
+    offset = torch.zeros(n_types, requires_grad=True)
     optimizer = torch.optim.LBFGS([trust, offset], max_iter=50, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         scale = nn.functional.softplus(trust)
-        logits = torch.tensordot(scale, scores, 1) + offset
+        logits = torch.tensordot(scale, scores, 1) + prior + depth[:, None] * (offset - prior)
         loss = nn.functional.cross_entropy(logits, targets, weight=class_weights)
         loss = loss + 1e-3 * offset.square().mean()  # one solution of many: offsets near 0
         loss.backward()
@@ -168,6 +185,7 @@ def start_gate(path: WidePath, scores: Tensor, targets: Tensor, class_weights: T
     with torch.no_grad():
         last.bias.copy_(trust.clamp(-6, 20))
         path.offset.copy_(offset)
+        path.prior = prior.to(path.offset)
 
 
 def _folds(

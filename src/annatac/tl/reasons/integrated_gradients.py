@@ -112,13 +112,13 @@ def _wide(network: Network, batch: TokenBatch, weights_BC: Tensor) -> tuple[Tens
     profile_BN = profile_BN * batch.n_open_B[:, None] ** -0.5
     each_BN = linear_BN * trust_BS[:, :1] + profile_BN * trust_BS[:, 1:2]
     vectors_BNR = network.encoder.table(batch.islands_BN)
-    bias_B = (trust_BS[:, :1] * wide.bias * weights_BC).sum(1)
+    bias_BC = wide.constants(batch.n_open_B, wide.bias) * trust_BS[:, :1]
     if wide.n_scores == 3:
         place_BR1 = (weights_BC @ wide.place.T)[..., None]
         each_BN = each_BN + (vectors_BNR @ place_BR1).squeeze(-1) * weight_BN * trust_BS[:, 2:]
-        bias_B = bias_B + (trust_BS[:, 2:] * wide.place_bias * weights_BC).sum(1)
+        bias_BC = bias_BC + wide.constants(batch.n_open_B, wide.place_bias) * trust_BS[:, 2:]
     logit_B = (wide(batch, vectors_BNR=vectors_BNR) * weights_BC).sum(1)
-    base_B = bias_B + weights_BC @ wide.offset
+    base_B = ((bias_BC + wide.offsets(batch.n_open_B)) * weights_BC).sum(1)
     return each_BN, logit_B, base_B
 
 
