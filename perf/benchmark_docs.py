@@ -45,7 +45,7 @@ _COLUMNS = (
 def take_in(folder: Path, name: str) -> None:
     """Copy a run's results into perf/results: figures over all types, and the recall of rare types.
 
-    Results of other sets stay, so that a long suite can be run set by set.
+    Results of other sets, methods and protocols stay, so that a long suite can be run part by part.
     """
     table = _read(folder / "results.csv")
     rare = (
@@ -63,7 +63,9 @@ def take_in(folder: Path, name: str) -> None:
 def _write(table: pd.DataFrame, path: Path) -> None:
     if path.is_file():
         old = _read(path)
-        table = pd.concat([old[~old["set"].isin(table["set"])], table])
+        part = [name for name in ("set", "kind", "method") if name in table]
+        again = pd.MultiIndex.from_frame(old[part]).isin(pd.MultiIndex.from_frame(table[part]))
+        table = pd.concat([old[~again], table])
     table.round(_DIGITS).to_csv(path, index=False)
 
 
