@@ -170,6 +170,7 @@ def judge(network: Network, tokens: sp.csr_matrix, task: Task, classes: Any, tru
 
 def recipe_of(shape: Shape) -> Recipe:
     settings = json.loads(json.dumps(asdict(Recipe.load(shape.recipe))))
+    settings["model"]["max_open"] = 0  # budgets are the task's here, by several orders of islands
     for key, value in shape.change.items():
         part, name = key.split(".")
         settings[part][name] = value

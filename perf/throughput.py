@@ -2,16 +2,18 @@
 
     python perf/throughput.py --networks default published --threads 2
     python perf/throughput.py --networks large --cells 8 --batches 1 --repeats 1
+    python perf/throughput.py --networks default --max-open 0
     python perf/throughput.py --networks default --depths 250 1500 6000 --universes 10000 250000 500000
     python perf/throughput.py --networks large default --device cuda --bf16 --compile --profile --runs
 
 Cells are drawn at random, as deep as real ones differ (log-normal about --open islands, sigma 0.35), and batched by
 depth as `annotate` batches them for prediction, and as training does, within the tokens that the recipe or the device
-allows. The commands' settings of the allocator are in force. A step of fine-tuning is forward, backward, clipping
-and AdamW on given scores of the wide path; a step of pre-training is the objective `openness` on a batch that was read
-and masked before. The published network is that of perf/encoder.py: dense, a loop over heads, separate Q, K, V,
-float32. With --bf16 the others compute as `--precision bf16` has them: the encoder in bfloat16, heads and wide path in
-float32. With --compile the encoder runs as torch.compile makes it, as the commands do on a GPU from a million cells on.
+allows; of the islands of a cell the encoder sees as many as the recipe allows, or --max-open. The commands' settings
+of the allocator are in force. A step of fine-tuning is forward, backward, clipping and AdamW on given scores of the
+wide path; a step of pre-training is the objective `openness` on a batch that was read and masked before. The
+published network is that of perf/encoder.py: dense, a loop over heads, separate Q, K, V, float32. With --bf16 the
+others compute as `--precision bf16` has them: the encoder in bfloat16, heads and wide path in float32. With --compile
+the encoder runs as torch.compile makes it, as the commands do on a GPU from a million cells on.
 
 With --runs, whole epochs as well, as `pretrain` and `annotate` have them: cells are read, batched and masked, of 20,480
 cells in memory, the best of three epochs; "(run)" stands behind the work. What is lost against steps is the loader's.
@@ -93,6 +95,14 @@ def cells_like_real(n_islands: int, n_open: int, seed: int = 0, n_cells: int = N
     return sp.csr_matrix((data, np.concatenate(indices).astype(np.int32), indptr), (n_cells, n_islands))
 
 
+def recipe_of(name: str, options: argparse.Namespace) -> Recipe:
+    """Return a shipped recipe, with the budget of islands that is asked for."""
+    recipe = Recipe.load(name)
+    if options.max_open is None:
+        return recipe
+    return replace(recipe, model=replace(recipe.model, max_open=options.max_open))
+
+
 def batches_of(
     work: str, n_open: np.ndarray, size: int, config: OptimConfig, device: torch.device
 ) -> list[np.ndarray]:
@@ -107,11 +117,12 @@ def steps_of(
     name: str, machine: Machine, n_islands: int, n_open: int, works: list[str], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Return a row for each kind of work of one network."""
-    recipe = Recipe.load("paper" if name == "published" else name)
+    recipe = recipe_of("paper" if name == "published" else name, options)
     torch.manual_seed(0)
     n_islands = PUBLISHED_ISLANDS if name == "published" else n_islands
     tokens = cells_like_real(n_islands, n_open)
     n_of = np.diff(tokens.indptr)
+    seen = np.minimum(n_of, recipe.model.max_open or n_of.max())
     n_batches = 1 if name == "published" else options.batches
     rows = []
     for work in works:
@@ -120,7 +131,7 @@ def steps_of(
         size = at_once if work == "predict" else config.batch_size
         size = 1 if name == "published" else options.cells or size
         plan = batches_of(work, n_of, size, config, machine.device)
-        padded = sum(len(rows) * int(n_of[rows].max()) for rows in plan)
+        padded = sum(len(rows) * int(seen[rows].max()) for rows in plan)
         by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
         chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
         if name == "published":
@@ -134,7 +145,7 @@ def steps_of(
             compiling = network.compiled(options.compile)
         step = _step(network, tokens, recipe, work, machine, chosen)
         n_cells = sum(map(len, chosen))
-        n_tokens = sum(int(n_of[each].sum()) for each in chosen)
+        n_tokens = sum(int(seen[each].sum()) for each in chosen)
         if name == "published":
             n_tokens = n_cells * n_islands
         with FlopCounterMode(display=False) as counter:
@@ -150,6 +161,7 @@ def steps_of(
                 "work": work,
                 "n_islands": n_islands,
                 "n_open": n_open,
+                "max_open": 0 if name == "published" else model.max_open,
                 "ms_a_cell": seconds / n_cells * 1e3,
                 "cells_s": n_cells / seconds,
                 "tokens_s": n_tokens / seconds,
@@ -157,7 +169,7 @@ def steps_of(
                 "flop_s": counter.get_total_flops() / seconds,
                 "share_of_matrix_rate": counter.get_total_flops() / seconds / machine.flop_s,
                 "share_of_bandwidth": least / seconds / machine.bytes_s,
-                "padding": 0.0 if name == "published" else 1 - int(n_of.sum()) / padded,
+                "padding": 0.0 if name == "published" else 1 - int(seen.sum()) / padded,
             }
         )
     return rows
@@ -223,7 +235,7 @@ def _step(
 
 def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for epochs of pre-training and one for predictions, reading included."""
-    recipe = Recipe.load(name)
+    recipe = recipe_of(name, options)
     tokens = cells_like_real(options.islands, options.open, n_cells=N_RUN)
     precision = "bf16" if options.bf16 else "float32"
     network = Network(options.islands, N_TYPES, recipe.model).to(machine.device)
@@ -253,9 +265,10 @@ def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[di
             "work": f"{work} (run)",
             "n_islands": options.islands,
             "n_open": options.open,
+            "max_open": recipe.model.max_open,
             "ms_a_cell": 1e3 / cells_s,
             "cells_s": cells_s,
-            "tokens_s": cells_s * float(n_open.mean()),
+            "tokens_s": cells_s * float(np.minimum(n_open, recipe.model.max_open or n_open.max()).mean()),
         }
         for work, cells_s in (("pre-train", trained), ("predict", predicted))
     ]
@@ -290,7 +303,8 @@ def _record(rows: list[dict[str, Any]], machine: Machine, options: argparse.Name
 
 
 def _what(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["network"], row["work"], row["n_islands"], row["n_open"], row.get("compiled", False)
+    keys = ("network", "work", "n_islands", "n_open")
+    return *(row[key] for key in keys), row.get("max_open", 0), row.get("compiled", False)
 
 
 def _show(row: dict[str, Any]) -> str:
@@ -323,6 +337,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=3, help="of a plan, from shallow to deep")
     parser.add_argument(
         "--cells", type=int, help="of a batch at the most; else as annotate and the recipe have it"
+    )
+    parser.add_argument(
+        "--max-open", type=int, help="islands of a cell that the encoder sees; else the recipe's"
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")

@@ -29,6 +29,7 @@ class ModelConfig:
     k: int = 32  # rows that Linformer projects the islands to
     feed_forward: int = 96  # width of the hidden layer of the feed-forward block
     closed: Literal["drop", "keep"] = "drop"  # are closed islands tokens? keep = as published
+    max_open: int = 512  # with a wide path: open islands of a cell that the encoder sees at most; 0 = all
     projection_sharing: Literal["all", "layer", "head", "none"] = "all"
     thin: bool = True  # projection and head rows come from the position table (rank = position_dim)
     position: Literal["fixed", "trainable"] = "fixed"
@@ -42,6 +43,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("depth", "width", "n_heads", "head_dim", "k", "feed_forward", "position_dim"):
             _at_least(self, name, 0 if name == "depth" else 1)
+        _at_least(self, "max_open", 0)
         _between(self, "dropout", 0, 0.95)
         _between(self, "depth_exponent", 0, 1)
         if not self.head_hidden or min(self.head_hidden) < 1:

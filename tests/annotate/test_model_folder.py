@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 import annatac
 from annatac import tl
 from annatac.annotate import reference
+from annatac.config import Recipe
 from annatac.errors import ModelError, OutputError
 from annatac.model import artifact
 
@@ -59,6 +61,37 @@ def debug_reference():
     from annatac.simulate import simulate_cells
 
     return simulate_cells(320, cell_types=3, n_islands=250, open_islands=70, seed=1)[:100].copy()
+
+
+def test_a_budget_of_islands_is_the_same_once_saved(query, tmp_path, debug_reference):
+    """The order in which islands are kept is no weight: it is made anew from the profiles as they are stored."""
+    model = annatac.finetune(
+        debug_reference, label_key="cell_type", output=tmp_path / "m", recipe=with_budget(15)
+    )
+    tokens, _ = model.tokens(query)
+    assert (np.diff(tokens.indptr) > 15).all()
+    saved = annatac.load(tmp_path / "m")
+    found = model.predict(tokens)
+    assert np.array_equal(found.embedding, saved.predict(tokens).embedding)
+    saved.artifact.network.budget = None
+    assert not np.allclose(found.embedding, saved.predict(tokens).embedding, atol=1e-4)
+
+
+def with_budget(max_open: int) -> Recipe:
+    recipe = Recipe.load("debug")
+    return replace(recipe, model=replace(recipe.model, max_open=max_open))
+
+
+def test_a_model_from_before_there_was_a_budget_sees_all(model_folder, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "old")
+    config = json.loads((tmp_path / "old" / "config.json").read_text())
+    config.pop("sha256")
+    assert config["model"].pop("max_open") == 512
+    config["sha256"] = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
+    old = annatac.load(tmp_path / "old").artifact
+    assert old.network.budget is None
+    assert old.recipe.model.max_open == 0
 
 
 def test_rows_of_islands_are_stored_in_8_bits(model_folder):

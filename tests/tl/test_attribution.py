@@ -32,7 +32,7 @@ def lively(**settings):
         network = Network(N_ISLANDS, N_TYPES, ModelConfig(**(SMALL | own | settings)))
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for value in [*network.parameters(), *network.buffers()]:
+        for value in network.state_dict().values():
             value += 0.2 * torch.randn(value.shape, generator=random)
     return network.eval()
 
@@ -53,6 +53,7 @@ def tokens():
         {"wide": False},
         {"thin": False, "projection_sharing": "head"},
         {"depth_exponent": 0.5},
+        {"max_open": 7},
         {"closed": "keep", "thin": False, "depth_exponent": 0.0, "wide": False},
         {"closed": "keep"},
     ],

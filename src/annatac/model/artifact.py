@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,7 @@ def quantise(network: Network) -> None:
     if network.n_types == 0:
         vectors, scale = _in_8_bits(state[VECTORS].cpu())
         state[VECTORS].copy_(vectors.float() * scale)
+    network.rank_islands()
 
 
 def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> None:
@@ -168,7 +169,8 @@ def load(path: str | Path) -> Artifact:
     config = read_config(path)
     _check_files(path, config)
     try:
-        model = from_dict(ModelConfig, config["model"], where=f"{path / CONFIG}: model")
+        before = {"max_open": 0}  # there was no budget yet
+        model = from_dict(ModelConfig, before | config["model"], where=f"{path / CONFIG}: model")
         training = yaml.safe_load((path / TRAINING).read_text(encoding="utf-8"))
         recipe = from_dict(Recipe, training.pop("recipe"), where=f"{path / TRAINING}: recipe")
     except (ConfigError, yaml.YAMLError, KeyError, AttributeError) as error:
@@ -188,7 +190,7 @@ def load(path: str | Path) -> Artifact:
         network=network.eval(),
         universe=universe,
         classes=classes,
-        recipe=recipe,
+        recipe=replace(recipe, model=model),
         island_settings=config["islands"],
         class_ids=[entry.get("ontology_id", "") for entry in labels["types"]],
         hierarchy=labels.get("hierarchy", {}),
@@ -271,6 +273,7 @@ def _load_weights(network: Network, path: Path) -> None:
             f"another shape {shapes or 'none'}. The folder mixes two models: copy it again."
         )
     network.load_state_dict(tensors)
+    network.rank_islands()
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from annatac.config import ModelConfig
 from annatac.model.attention import without_cudnn_attention
+from annatac.model.budget import Budget
 from annatac.model.encoder import Encoder
 from annatac.model.heads import CNNHead, MaskHead
 from annatac.model.tokens import TokenBatch
@@ -63,6 +63,9 @@ class Network(nn.Module):
         if n_types and config.wide:
             n_dimensions = config.position_dim if config.wide_place == "always" else 0
             self.wide = WidePath(n_islands, n_types, n_dimensions)
+        self.budget: Budget | None = None
+        if self.wide is not None and config.closed == "drop" and config.max_open:
+            self.budget = Budget(n_islands, config.max_open)
         self.readout: nn.Linear | None = None
         if self.head is not None and self.wide is not None:
             # in training the cell's vector must also name the type by itself: a correction of the wide path
@@ -81,7 +84,7 @@ class Network(nn.Module):
         nothing is dropped: see :class:`annatac.model.heads.CNNHead`.
         """
         assert self.head is not None, "a base model has no annotation head"
-        tokens = self._tokens(batch)
+        tokens = self.seen(batch)
         x_BND, vectors_BNR = self._encoded(tokens)
         logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens, dropout_BH)
         if self.wide is not None:
@@ -106,6 +109,16 @@ class Network(nn.Module):
         real = tokens.real_BN[..., None]
         return (x_BND * real).sum(1) / real.sum(1).clamp(min=1)
 
+    def seen(self, batch: TokenBatch) -> TokenBatch:
+        """Return the tokens that name a cell's type: all islands where closed are kept, else the open within budget."""
+        tokens = self._tokens(batch)
+        return tokens if self.budget is None else self.budget(tokens)
+
+    def rank_islands(self) -> None:
+        """Choose anew which islands go first where a cell has more than the budget: after the profiles have changed."""
+        if self.budget is not None and self.wide is not None:
+            self.budget.rank_by(self.wide.profile)
+
     def n_tokens(self, n_open: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
         """Return how many tokens cells of so many open islands cost: all islands where closed are kept."""
         return n_open if self.config.closed == "drop" else np.full_like(n_open, self.n_islands)
@@ -123,8 +136,7 @@ class Network(nn.Module):
     @contextmanager
     def compiled(self, really: bool = True) -> Iterator[None]:
         """Within it the encoder runs as ``torch.compile`` makes it, for batches of any shape."""
-        options: dict[str, Any] = {"dynamic": True}
-        self._compiled = torch.compile(self.encoder.forward, **options) if really else None
+        self._compiled = torch.compile(self.encoder.forward, dynamic=True) if really else None
         try:
             yield
         finally:

@@ -124,6 +124,7 @@ class FinetuneTask:
                 prior_ridge=config.prior_ridge,
             )
             self.tables.install(network.wide)
+            network.rank_islands()
             order = [training[rows] for rows in in_order_of_depth(self.n_open[training], batch_size=256)]
             scores = torch.cat([self.tables.scores(collate(tokens, rows), rows) for rows in order], dim=1)
             rows = np.concatenate(order)

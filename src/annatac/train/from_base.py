@@ -19,13 +19,19 @@ from annatac.train.placing import place
 
 MOST = 0.9  # of a reference's islands are known to a base that fits it, on another assembly too
 NEAR_BP = 25_000  # islands so near an unknown one lend it their vectors
-OWN = ("head_hidden", "dropout", "wide", "wide_place")  # settings of the model that stay the recipe's
+OWN = (
+    "max_open",
+    "head_hidden",
+    "dropout",
+    "wide",
+    "wide_place",
+)  # settings of the model that stay the recipe's
 
 Floats = npt.NDArray[np.float32]
 
 
 def with_encoder_of(base: Artifact, recipe: Recipe) -> Recipe:
-    """Return the recipe with the base model's encoder; head and wide path stay the recipe's.
+    """Return the recipe with the base model's encoder; its budget of islands, head and wide path stay the recipe's.
 
     Raises
     ------

@@ -142,7 +142,7 @@ def _encoder_logits(
         share_BL = share_BL.scatter_add(1, batch.islands_BN, batch.real_BN * presence)
         x_BND = closed + share_BL[..., None] * (opened - closed)
     else:
-        tokens = replace(batch, real_BN=batch.real_BN * presence)
+        tokens = network.seen(replace(batch, real_BN=batch.real_BN * presence))
     x_BND, vectors_BNR = network.encoder(tokens, x_BND)
     return (network.head(x_BND, vectors_BNR, tokens)[0] * weights_BC).sum(1)
 
