@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from annatac.annotate.reference import reference_tensors
 from annatac.annotate.trust import NOT_CALIBRATED, Trust, fit_trust
 from annatac.config import Recipe, check_seed
 from annatac.corpus.batches import Rows
-from annatac.errors import ConfigError, no_column
+from annatac.errors import AnnatacWarning, ConfigError, no_column
 from annatac.genome.assemblies import genome_label
 from annatac.model import artifact as artifacts
 from annatac.model import ready
@@ -39,9 +40,10 @@ from annatac.pp.validate import validate_counts, validate_labels
 from annatac.train.crossfit import cross_fitted
 from annatac.train.device import choose_device, choose_precision, compiling_pays
 from annatac.train.distributed import from_first, is_first, together, wait
-from annatac.train.finetune import FinetuneTask
+from annatac.train.finetune import FinetuneTask, wide_tables
 from annatac.train.from_base import base_vectors, check_assembly, resolve_place, with_encoder_of
 from annatac.train.loop import run
+from annatac.train.mislabelled import Doubts, doubts
 from annatac.train.output import island_settings, run_folder
 from annatac.train.positions import svd_positions
 
@@ -159,13 +161,24 @@ def finetune(
         vectors = base_vectors(universe, started, tokens, None if takes_islands else lift)
     codes = pd.Categorical(labels.values, categories=labels.classes).codes.astype(np.int64)
     groups = _groups(cells, batch_key)
-    fraction = recipe.finetune.validation_fraction
-    training, held_out = _split(codes, groups, fraction, seed)
 
     def start() -> Network:
         return new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
 
     network = start()
+    tables, doubted = None, None
+    if network.wide is not None:
+        tables = wide_tables(network, tokens, codes, recipe.finetune, seed, groups)
+        if recipe.finetune.mislabelled == "drop":
+            doubted = doubts(tables, tokens, codes, network.n_types)
+    mislabelled = None
+    if doubted is not None and doubted.wrong.any():
+        mislabelled = _table(doubted, cells.obs_names, labels.values, labels.classes)
+        _warn_of_doubts(doubted, mislabelled)
+        kept = ~doubted.wrong
+        tokens, codes, groups = tokens[kept], codes[kept], None if groups is None else groups[kept]
+        network, tables = start(), None
+    training, held_out = _split(codes, groups, recipe.finetune.validation_fraction, seed)
     task = FinetuneTask(
         network.to(where),
         tokens,
@@ -176,6 +189,7 @@ def finetune(
         seed=seed,
         device=where,
         groups=groups,
+        tables=tables,
     )
     if started is not None:  # a checkpoint of a run from another base is not of this run
         task.fingerprint += started.model_id
@@ -195,7 +209,7 @@ def finetune(
         )
     network.encoder_dtype = torch.float32
 
-    counts = pd.Series(labels.values).value_counts().reindex(labels.classes)
+    counts = np.bincount(codes, minlength=len(labels.classes))
     artifact = Artifact(
         network=network.cpu().eval(),
         universe=universe,
@@ -207,10 +221,13 @@ def finetune(
         reference=reference_tensors(tokens, codes, len(labels.classes), seed) if keep_reference else {},
         calibration=calibration,
         held_out=of_held_out,
+        mislabelled=mislabelled,
         metrics={"held_out": figures, "n_held_out": len(held_out), "best_epoch": trained.best_epoch + 1},
         training={
             "n_cells": len(codes),
-            "cells_per_type": {name: int(n) for name, n in counts.items()},
+            "cells_per_type": {name: int(n) for name, n in zip(labels.classes, counts, strict=True)},
+            "n_mislabelled": 0 if mislabelled is None else len(mislabelled),
+            "share_mislabelled": None if doubted is None else round(doubted.share, 4),
             "label_key": label_key,
             "batch_key": batch_key,
             "held_out": "whole batches" if groups is not None else "stratified by type",
@@ -240,6 +257,34 @@ def _from_first(fit: Callable[[], Trust | None]) -> tuple[dict[str, Any], dict[s
 
     tensors = from_first(fitted)
     return json.loads(tensors.pop("content").numpy().tobytes()), tensors
+
+
+def _table(doubted: Doubts, names: pd.Index, labels: Any, classes: list[str]) -> pd.DataFrame:
+    """Return the cells whose label is not learnt from, the least probable label first."""
+    rows = np.flatnonzero(doubted.wrong)
+    rows = rows[np.argsort(doubted.right[rows], kind="stable")]
+    return pd.DataFrame(
+        {
+            "cell": names[rows].astype(str),
+            "label": np.asarray(labels)[rows],
+            "looks_like": np.array(classes)[doubted.likely[rows]],
+            "probability_right": doubted.right[rows],
+        }
+    )
+
+
+def _warn_of_doubts(doubted: Doubts, mislabelled: pd.DataFrame) -> None:
+    """Say how many cells are left out, and how most of them are labelled."""
+    n_cells, n_wrong = len(doubted.wrong), len(mislabelled)
+    pairs = mislabelled[["label", "looks_like"]].value_counts().head(3)
+    most = ", ".join(f"{n:,} '{label}' like '{other}'" for (label, other), n in pairs.items())
+    warnings.warn(
+        f"{n_wrong:,} of {n_cells:,} reference cells ({n_wrong / n_cells:.1%}) look mislabelled and are left out: "
+        f"{most}. An estimated {doubted.share:.1%} of all labels are wrong. {artifacts.MISLABELLED} in the model "
+        "folder lists the cells.",
+        AnnatacWarning,
+        stacklevel=3,
+    )
 
 
 def _lift(base: Artifact | None, chain: str | Path | None, genome: Any) -> Lift | None:

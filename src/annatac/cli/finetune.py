@@ -58,6 +58,15 @@ def finetune(
             rich_help_panel=options.TRAINING,
         ),
     ] = True,
+    drop_mislabelled: Annotated[
+        bool,
+        typer.Option(
+            "--drop-mislabelled",
+            help="Leave out reference cells whose label is probably wrong, and list them in the model folder; for "
+            "references of doubtful labels.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = False,
     hierarchy: Annotated[
         str,
         typer.Option(
@@ -115,6 +124,7 @@ def finetune(
         resume=resume,
         overwrite=overwrite,
         keep_reference=keep_reference,
+        drop_mislabelled=drop_mislabelled,
         hierarchy=hierarchy,
         progress=watched(),
         genome=genome,

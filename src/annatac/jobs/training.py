@@ -37,6 +37,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     keep_reference: bool = True,
+    drop_mislabelled: bool = False,
     hierarchy: str | Path = "cell-ontology",
     progress: bool = False,
     **reading: Any,
@@ -47,7 +48,7 @@ def finetune(
     ----------
     label_key, labels
         Column of obs with the types, or a table of barcode and type (``obs['cell_type']`` then).
-    epochs, precision
+    epochs, precision, drop_mislabelled
         Instead of those of the recipe.
     reading
         ``genome``, ``peaks``, ``barcodes``, ``min_fragments``, ``chrom_sizes`` as in :func:`annatac.read`.
@@ -57,7 +58,8 @@ def finetune(
     from annatac.annotate.fit import finetune as train
 
     column = label_column(label_key, labels)
-    settings = _recipe(recipe, "finetune", epochs=epochs, precision=precision)
+    mislabelled = "drop" if drop_mislabelled else None
+    settings = _recipe(recipe, "finetune", epochs=epochs, precision=precision, mislabelled=mislabelled)
     _refuse_early(output, overwrite=overwrite)
     adata = read_checked(
         references, genes=genes, labels=labels, label_key=label_key, bin_size=bin_size, **reading

@@ -37,6 +37,7 @@ HELD_OUT = "calibration.safetensors"
 REFERENCE = "reference.safetensors"
 TRAINING = "training.yaml"
 METRICS = "metrics.json"
+MISLABELLED = "mislabelled.tsv"
 CARD = "README.md"
 RUN_LOG = "run.jsonl"
 VECTORS = "encoder.table.vectors"
@@ -76,6 +77,8 @@ class Artifact:
         (:class:`annatac.annotate.trust.Trust`); ``{'method': 'none'}`` and empty where there were too few.
     places
         By assembly, where the universe's peaks lie there (:mod:`annatac.pp.places`).
+    mislabelled
+        Reference cells that were not learnt from: ``cell``, ``label``, ``looks_like``, ``probability_right``; or None.
     metrics, training
         Figures of the held-out cells, and what it was trained on.
     card
@@ -95,6 +98,7 @@ class Artifact:
     calibration: dict[str, Any] = field(default_factory=lambda: {"method": "none"})
     held_out: dict[str, Tensor] = field(default_factory=dict)
     places: dict[str, pd.DataFrame] = field(default_factory=dict)
+    mislabelled: pd.DataFrame | None = None
     card: str = ""
     run_log: str = ""
 
@@ -141,6 +145,8 @@ def save(artifact: Artifact, path: str | Path, *, overwrite: bool = False) -> No
         for name, tensors in ((HELD_OUT, artifact.held_out), (REFERENCE, artifact.reference)):
             if tensors:
                 save_file(packed(_turned(tensors), bits), folder / name)
+        if artifact.mislabelled is not None:
+            artifact.mislabelled.to_csv(folder / MISLABELLED, sep="\t", index=False, float_format="%.3g")
         for genome, table in artifact.places.items():
             places.save_places(table, folder / places.file_of(genome))
         files = sorted(path for path in folder.iterdir() if path.name != CARD)
@@ -199,10 +205,16 @@ def load(path: str | Path) -> Artifact:
         training=training,
         calibration=_read_json(path / CALIBRATION),
         held_out=_tensors(path / HELD_OUT) if HELD_OUT in config["files"] else {},
+        mislabelled=_mislabelled(path / MISLABELLED) if MISLABELLED in config["files"] else None,
         places={genome: places.load_places(path / name) for genome, name in elsewhere.items()},
         card=(path / CARD).read_text(encoding="utf-8") if (path / CARD).is_file() else "",
         run_log=(path / RUN_LOG).read_text(encoding="utf-8"),
     )
+
+
+def _mislabelled(path: Path) -> pd.DataFrame:
+    names = dict.fromkeys(("cell", "label", "looks_like"), str)
+    return pd.read_csv(path, sep="\t", dtype=names, keep_default_na=False)
 
 
 def _labels(artifact: Artifact) -> dict[str, Any]:

@@ -109,20 +109,7 @@ class FinetuneTask:
         self.n_open = np.diff(tokens.indptr)
         self.tables: WideTables | None = tables
         if network.wide is not None:
-            self.tables = tables or fit_wide(
-                tokens,
-                labels,
-                n_types=network.n_types,
-                n_folds=config.wide_folds,
-                c=config.wide_c,
-                smoothing=config.wide_smoothing,
-                seed=seed,
-                groups=groups,
-                background=config.wide_background,
-                vectors=_vectors(network),
-                prior_strength=config.prior_strength,
-                prior_ridge=config.prior_ridge,
-            )
+            self.tables = tables or wide_tables(network, tokens, labels, config, seed, groups)
             self.tables.install(network.wide)
             network.rank_islands()
             order = [training[rows] for rows in in_order_of_depth(self.n_open[training], batch_size=256)]
@@ -232,6 +219,31 @@ class FinetuneTask:
         """Return the types' logits and, where there is a wide path, those of the vector's readout."""
         output: Output = self.network(batch, scores, dropout_BH)
         return [output.logits_BC] if output.readout_BC is None else [output.logits_BC, output.readout_BC]
+
+
+def wide_tables(
+    network: Network,
+    tokens: sp.csr_matrix,
+    labels: npt.NDArray[np.int64],
+    config: FinetuneConfig,
+    seed: int,
+    groups: npt.NDArray[np.generic] | None,
+) -> WideTables:
+    """Fit the wide path of a network as the recipe has it, on all cells; see :class:`FinetuneTask`."""
+    return fit_wide(
+        tokens,
+        labels,
+        n_types=network.n_types,
+        n_folds=config.wide_folds,
+        c=config.wide_c,
+        smoothing=config.wide_smoothing,
+        seed=seed,
+        groups=groups,
+        background=config.wide_background,
+        vectors=_vectors(network),
+        prior_strength=config.prior_strength,
+        prior_ridge=config.prior_ridge,
+    )
 
 
 def _vectors(network: Network) -> npt.NDArray[np.float32] | None:

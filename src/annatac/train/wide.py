@@ -56,6 +56,10 @@ class WideTables:
     place_bias: Tensor | None = None
     vectors: Tensor | None = None
 
+    @property
+    def n_scores(self) -> int:
+        return 2 if self.place is None else 3
+
     def scores(self, batch: TokenBatch, rows: npt.NDArray[np.int64]) -> Tensor:
         """Return (S, B, C), S = 2, or 3 with a base: training cells' scores by tables that have not seen them."""
         fold = torch.from_numpy(self.fold[rows])
@@ -171,8 +175,7 @@ def start_gate(path: WidePath, scores: Tensor, targets: Tensor, depth: Tensor, c
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        scale = nn.functional.softplus(trust)
-        logits = torch.tensordot(scale, scores, 1) + prior + depth[:, None] * (offset - prior)
+        logits = started_logits(scores, trust, offset, prior, depth)
         loss = nn.functional.cross_entropy(logits, targets, weight=class_weights)
         loss = loss + 1e-3 * offset.square().mean()  # one solution of many: offsets near 0
         loss.backward()
@@ -186,6 +189,12 @@ def start_gate(path: WidePath, scores: Tensor, targets: Tensor, depth: Tensor, c
         last.bias.copy_(trust.clamp(-6, 20))
         path.offset.copy_(offset)
         path.prior = prior.to(path.offset)
+
+
+def started_logits(scores: Tensor, trust: Tensor, offset: Tensor, prior: Tensor, depth: Tensor) -> Tensor:
+    """Return logits (n, C) of a wide path that trusts its scores (S, n, C) alike at any depth, softplus(``trust``)."""
+    weighted = torch.tensordot(nn.functional.softplus(trust), scores, 1)
+    return weighted + prior + depth[:, None] * (offset - prior)
 
 
 def _folds(
