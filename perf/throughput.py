@@ -103,6 +103,11 @@ def recipe_of(name: str, options: argparse.Namespace) -> Recipe:
     return replace(recipe, model=replace(recipe.model, max_open=options.max_open))
 
 
+def budget_of(network: nn.Module) -> int:
+    """Return how many islands of a cell the network sees at most when it names types; 0 for all."""
+    return 0 if getattr(network, "budget", None) is None else network.budget.max_open
+
+
 def batches_of(
     work: str, n_open: np.ndarray, size: int, config: OptimConfig, device: torch.device
 ) -> list[np.ndarray]:
@@ -122,7 +127,6 @@ def steps_of(
     n_islands = PUBLISHED_ISLANDS if name == "published" else n_islands
     tokens = cells_like_real(n_islands, n_open)
     n_of = np.diff(tokens.indptr)
-    seen = np.minimum(n_of, recipe.model.max_open or n_of.max())
     n_batches = 1 if name == "published" else options.batches
     rows = []
     for work in works:
@@ -131,7 +135,6 @@ def steps_of(
         size = at_once if work == "predict" else config.batch_size
         size = 1 if name == "published" else options.cells or size
         plan = batches_of(work, n_of, size, config, machine.device)
-        padded = sum(len(rows) * int(seen[rows].max()) for rows in plan)
         by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
         chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
         if name == "published":
@@ -139,6 +142,9 @@ def steps_of(
         else:
             network = Network(n_islands, 0 if work == "pre-train" else N_TYPES, recipe.model)
         network = network.to(machine.device)
+        max_open = budget_of(network)
+        seen = np.minimum(n_of, max_open or n_of.max())
+        padded = sum(len(rows) * int(seen[rows].max()) for rows in plan)
         compiling: AbstractContextManager[None] = nullcontext()
         if isinstance(network, Network):
             network.encoder_dtype = machine.precision
@@ -161,7 +167,7 @@ def steps_of(
                 "work": work,
                 "n_islands": n_islands,
                 "n_open": n_open,
-                "max_open": 0 if name == "published" else model.max_open,
+                "max_open": max_open,
                 "ms_a_cell": seconds / n_cells * 1e3,
                 "cells_s": n_cells / seconds,
                 "tokens_s": n_tokens / seconds,
@@ -265,12 +271,12 @@ def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[di
             "work": f"{work} (run)",
             "n_islands": options.islands,
             "n_open": options.open,
-            "max_open": recipe.model.max_open,
+            "max_open": max_open,
             "ms_a_cell": 1e3 / cells_s,
             "cells_s": cells_s,
-            "tokens_s": cells_s * float(np.minimum(n_open, recipe.model.max_open or n_open.max()).mean()),
+            "tokens_s": cells_s * float(np.minimum(n_open, max_open or n_open.max()).mean()),
         }
-        for work, cells_s in (("pre-train", trained), ("predict", predicted))
+        for work, cells_s, max_open in (("pre-train", trained, 0), ("predict", predicted, budget_of(network)))
     ]
 
 

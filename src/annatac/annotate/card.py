@@ -18,8 +18,8 @@ def model_card(artifact: Artifact) -> str:
             f"{figures['accuracy']:.3f}, macro-F1 {figures['macro_f1']:.3f}. Expect less on\n  another donor, "
             "platform or tissue."
         )
-    n_doubted = training.get("n_mislabelled", 0)
-    left_out = f"; {n_doubted:,} more look mislabelled and were left out" if n_doubted else ""
+    doubted = artifact.mislabelled
+    left_out = "" if doubted is None else f"; {len(doubted):,} more look mislabelled and were left out"
     n_cells = {name.replace("|", "\\|"): n for name, n in training["cells_per_type"].items()}
     rows = "\n".join(f"| {name} | {n:,} |" for name, n in n_cells.items())
     place = f"{len(universe):,} islands"

@@ -166,12 +166,10 @@ def finetune(
         return new_network(tokens, len(labels.classes), recipe, started, seed, vectors)
 
     network = start()
-    tables, doubted = None, None
-    if network.wide is not None:
+    tables, doubted, mislabelled = None, None, None
+    if recipe.finetune.mislabelled == "drop" and network.wide is not None:
         tables = wide_tables(network, tokens, codes, recipe.finetune, seed, groups)
-        if recipe.finetune.mislabelled == "drop":
-            doubted = doubts(tables, tokens, codes, network.n_types)
-    mislabelled = None
+        doubted = doubts(tables, tokens, codes)
     if doubted is not None and doubted.wrong.any():
         mislabelled = _table(doubted, cells.obs_names, labels.values, labels.classes)
         _warn_of_doubts(doubted, mislabelled)
@@ -226,7 +224,6 @@ def finetune(
         training={
             "n_cells": len(codes),
             "cells_per_type": {name: int(n) for name, n in zip(labels.classes, counts, strict=True)},
-            "n_mislabelled": 0 if mislabelled is None else len(mislabelled),
             "share_mislabelled": None if doubted is None else round(doubted.share, 4),
             "label_key": label_key,
             "batch_key": batch_key,

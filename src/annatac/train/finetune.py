@@ -112,12 +112,10 @@ class FinetuneTask:
             self.tables = tables or wide_tables(network, tokens, labels, config, seed, groups)
             self.tables.install(network.wide)
             network.rank_islands()
-            order = [training[rows] for rows in in_order_of_depth(self.n_open[training], batch_size=256)]
-            scores = torch.cat([self.tables.scores(collate(tokens, rows), rows) for rows in order], dim=1)
-            rows = np.concatenate(order)
-            n_open = torch.from_numpy(np.maximum(self.n_open[rows], 1).astype(np.float32))
+            scores = self.tables.scores_of(tokens, training)
+            n_open = torch.from_numpy(np.maximum(self.n_open[training], 1).astype(np.float32))
             depth = relative_depth(n_open, self.tables.typical_open)
-            start_gate(network.wide, scores, self.targets[rows], depth, self.class_weights)
+            start_gate(network.wide, scores, self.targets[training], depth, self.class_weights)
         folds = [] if self.tables is None else [self.tables.fold]
         self.fingerprint = fingerprint(CsrCells(tokens), [labels, held_out, *folds], config, network, seed)
 

@@ -19,13 +19,8 @@ from annatac.train.placing import place
 
 MOST = 0.9  # of a reference's islands are known to a base that fits it, on another assembly too
 NEAR_BP = 25_000  # islands so near an unknown one lend it their vectors
-OWN = (
-    "max_open",
-    "head_hidden",
-    "dropout",
-    "wide",
-    "wide_place",
-)  # settings of the model that stay the recipe's
+# settings of the model that stay the recipe's
+OWN = ("max_open", "head_hidden", "dropout", "wide", "wide_place")
 
 Floats = npt.NDArray[np.float32]
 

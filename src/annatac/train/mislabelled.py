@@ -10,7 +10,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.model.wide import relative_depth
 from annatac.train.distributed import from_first
 from annatac.train.wide import WideTables, started_logits
@@ -41,7 +40,7 @@ class Doubts(NamedTuple):
     wrong: npt.NDArray[np.bool_]
 
 
-def doubts(tables: WideTables, tokens: sp.csr_matrix, labels: npt.NDArray[np.int64], n_types: int) -> Doubts:
+def doubts(tables: WideTables, tokens: sp.csr_matrix, labels: npt.NDArray[np.int64]) -> Doubts:
     """Judge each label by tables that were fitted without its cell.
 
     Of several processes one judges.
@@ -56,11 +55,9 @@ def doubts(tables: WideTables, tokens: sp.csr_matrix, labels: npt.NDArray[np.int
     """
 
     def judge() -> dict[str, Tensor]:
-        n_open = np.diff(tokens.indptr)
-        scores = torch.zeros(tables.n_scores, len(labels), n_types)
-        for rows in in_order_of_depth(n_open, batch_size=256):
-            scores[:, rows] = tables.scores(collate(tokens, rows), rows)
-        depth = relative_depth(torch.from_numpy(np.maximum(n_open, 1)).float(), tables.typical_open)
+        scores = tables.scores_of(tokens, np.arange(len(labels)))
+        n_open = torch.from_numpy(np.maximum(np.diff(tokens.indptr), 1)).float()
+        depth = relative_depth(n_open, tables.typical_open)
         share, right, likely = explained(scores, torch.from_numpy(labels), depth)
         return {"share": torch.tensor([share]), "right": right, "likely": likely}
 

@@ -15,6 +15,7 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
+from annatac.corpus.batches import collate, in_order_of_depth
 from annatac.model.tokens import TokenBatch
 from annatac.model.wide import WidePath, place_scores, relative_depth, wide_scores
 from annatac.pp.counts import open_counts
@@ -73,6 +74,13 @@ class WideTables:
         bias_BC = self.place_bias[fold] * depth_B1
         place = place_scores(batch, vectors_BNR, self.idf, self.place[fold], bias_BC)
         return torch.cat([scores, place[None]])
+
+    def scores_of(self, tokens: sp.csr_matrix, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Return the scores of many cells of the reference, (S, n, C), in the order of ``rows``."""
+        found = torch.zeros(self.n_scores, len(rows), self.bias.shape[1])
+        for chosen in in_order_of_depth(np.diff(tokens.indptr)[rows], batch_size=256):
+            found[:, chosen] = self.scores(collate(tokens, rows[chosen]), rows[chosen])
+        return found
 
     def install(self, path: WidePath) -> None:
         """Copy the tables fitted on all cells into the network."""
