@@ -118,7 +118,7 @@ class FinetuneConfig(OptimConfig):
     label_smoothing: float = 0.0
     thinning: float = 0.6  # up to this share of a cell's open islands is left out, anew each epoch
     monitor: Literal["accuracy", "accuracy+macro_f1", "loss"] = "loss"  # what chooses the best epoch
-    mislabelled: Literal["keep", "drop"] = "keep"  # cells of a probably wrong label, told by the wide path
+    mislabelled: Literal["keep", "drop"] = "drop"  # cells of a probably wrong label, told by the wide path
     wide_folds: int = 4  # cross-fitting of the wide path
     wide_c: float = 1.0  # inverse strength of the linear path's L2 penalty
     wide_smoothing: float = 0.1  # pseudo-count of the profile path

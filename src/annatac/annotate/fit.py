@@ -168,8 +168,9 @@ def finetune(
     network = start()
     tables, doubted, mislabelled = None, None, None
     if recipe.finetune.mislabelled == "drop" and network.wide is not None:
-        tables = wide_tables(network, tokens, codes, recipe.finetune, seed, groups)
+        tables = wide_tables(network, tokens, codes, recipe.finetune, seed, None)
         doubted = doubts(tables, tokens, codes)
+        tables = tables if groups is None else None  # the network's have not seen a cell's donor either
     if doubted is not None and doubted.wrong.any():
         mislabelled = _table(doubted, cells.obs_names, labels.values, labels.classes)
         _warn_of_doubts(doubted, mislabelled)

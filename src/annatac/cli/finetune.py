@@ -58,12 +58,12 @@ def finetune(
             rich_help_panel=options.TRAINING,
         ),
     ] = True,
-    drop_mislabelled: Annotated[
+    keep_mislabelled: Annotated[
         bool,
         typer.Option(
-            "--drop-mislabelled",
-            help="Leave out reference cells whose label is probably wrong, and list them in the model folder; for "
-            "references of doubtful labels.",
+            "--keep-mislabelled",
+            help="Learn from all labelled cells. Else those whose label is probably wrong are left out and listed, "
+            "where the reference clearly holds such.",
             rich_help_panel=options.TRAINING,
         ),
     ] = False,
@@ -124,7 +124,7 @@ def finetune(
         resume=resume,
         overwrite=overwrite,
         keep_reference=keep_reference,
-        drop_mislabelled=drop_mislabelled,
+        keep_mislabelled=keep_mislabelled,
         hierarchy=hierarchy,
         progress=watched(),
         genome=genome,

@@ -37,7 +37,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     keep_reference: bool = True,
-    drop_mislabelled: bool = False,
+    keep_mislabelled: bool = False,
     hierarchy: str | Path = "cell-ontology",
     progress: bool = False,
     **reading: Any,
@@ -48,7 +48,7 @@ def finetune(
     ----------
     label_key, labels
         Column of obs with the types, or a table of barcode and type (``obs['cell_type']`` then).
-    epochs, precision, drop_mislabelled
+    epochs, precision, keep_mislabelled
         Instead of those of the recipe.
     reading
         ``genome``, ``peaks``, ``barcodes``, ``min_fragments``, ``chrom_sizes`` as in :func:`annatac.read`.
@@ -58,7 +58,7 @@ def finetune(
     from annatac.annotate.fit import finetune as train
 
     column = label_column(label_key, labels)
-    mislabelled = "drop" if drop_mislabelled else None
+    mislabelled = "keep" if keep_mislabelled else None
     settings = _recipe(recipe, "finetune", epochs=epochs, precision=precision, mislabelled=mislabelled)
     _refuse_early(output, overwrite=overwrite)
     adata = read_checked(
