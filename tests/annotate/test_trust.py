@@ -22,9 +22,10 @@ from annatac.annotate.fit import new_network
 from annatac.annotate.novelty import Rarity, Surprise
 from annatac.annotate.trust import NOT_CALIBRATED, CellScores, Trust
 from annatac.config import Recipe
+from annatac.corpus.batches import collate
 from annatac.errors import ConfigError, ModelError
 from annatac.simulate import simulate_cells
-from annatac.train.crossfit import growth
+from annatac.train.crossfit import HeldOut, grown, growth
 from annatac.train.finetune import FinetuneTask
 from annatac.train.positions import tf_idf
 
@@ -275,12 +276,20 @@ def test_growth_makes_up_for_cells_that_the_held_out_scores_lack():
     )  # fmt: skip
     assert task.tables is not None
     rows = task.training
-    best = task.scores(rows).wide[0].max(1)
+    scores = task.scores(rows)
+    factors = growth(task)
+    assert (factors > 1).all()
     whole = (tf_idf(tokens, task.tables.idf.numpy()) @ task.tables.linear[-tokens.shape[1] :].numpy()).max(1)
-    found = growth(task, rows, best)
-    assert 0 < found < (whole + 1 - best).mean()
-    half = growth(task, rows, best - 0.1)
-    assert found - half == pytest.approx(0.1 * np.log(4 / 3) / np.log(1.5), rel=1e-3)
+    assert factors[0] < (whole + 1).mean() / scores.wide[0].max(1).mean()
+    raised = grown(HeldOut(rows, scores.logits, scores.wide), factors, task)
+    np.testing.assert_allclose(raised.wide, scores.wide * factors[:, None, None], rtol=1e-6)
+    wide_path = task.network.wide
+    batch = collate(tokens, rows)
+    with torch.no_grad():  # as the path puts raised scores
+        more = wide_path(batch, torch.from_numpy(raised.wide)) - wide_path(
+            batch, torch.from_numpy(scores.wide)
+        )
+    np.testing.assert_allclose(raised.logits - scores.logits, more.numpy(), atol=1e-4)
 
 
 def test_cells_of_no_known_type_are_newer_and_two_cells_at_once_are_seen(tmp_path):

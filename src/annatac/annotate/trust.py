@@ -184,7 +184,7 @@ def fit_trust(
     probabilities = calibration.probabilities(held_out.logits, n_open)
     profiles = profiles_of(tokens, labels, n_types)
     evidence = _held_out_evidence(tokens, labels, profiles, rows, groups)
-    decision = best_decision(held_out.logits, held_out.wide) + held_out.growth
+    decision = best_decision(held_out.logits, held_out.wide)
     tables = torch.from_numpy(np.column_stack([profiles.log_ratios(), profiles.log_background()]))
     table = rounded(tables, table_bits(len(tables))).numpy()  # as it is stored
     return Trust(

@@ -10,16 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from annatac.corpus.batches import Rows
 from annatac.model.network import Network
-from annatac.model.wide import relative_depth
-from annatac.train.distributed import from_first
-from annatac.train.finetune import FinetuneTask, Scores
+from annatac.train.finetune import FinetuneTask, Scores, wide_tables
 from annatac.train.loop import run
-from annatac.train.positions import tf_idf
-from annatac.train.wide import fit_linear
 
 N_PARTS = 2
 
@@ -35,15 +30,11 @@ class HeldOut(NamedTuple):
         float32 (m, C).
     wide
         float32 (S, m, C), the scores of the wide path, the linear model's first; None without a wide path.
-    growth
-        How much higher the linear model of the whole reference puts a cell's best type, on average, than those that
-        these scores come from, which have seen fewer cells.
     """
 
     rows: Rows
     logits: npt.NDArray[np.float32]
     wide: npt.NDArray[np.float32] | None
-    growth: float = 0.0
 
 
 def cross_fitted(
@@ -61,7 +52,8 @@ def cross_fitted(
     epochs as were best for ``task``, and scores the other. The wide path's tables are those of ``task``, each
     cell scored by the one that was fitted without it, and so is what says how far to trust them: a gate of few
     numbers, which cannot know a cell again, but which half of the cells would leave less sure than the whole does.
-    Cells held out to choose the epoch are not scored.
+    Tables of the whole are surer than those: the scores are raised by as much (:func:`growth`). Cells held out to
+    choose the epoch are not scored.
 
     Parameters
     ----------
@@ -109,12 +101,24 @@ def cross_fitted(
     order = np.argsort(rows)
     if not done:
         return HeldOut(rows, np.zeros((0, task.network.n_types), np.float32), None)
-    parts = [one.wide for one in done if one.wide is not None]
     logits = np.concatenate([one.logits for one in done])[order]
-    if not parts:
+    if task.tables is None or task.network.wide is None:
         return HeldOut(rows[order], logits, None)
-    wide = np.concatenate(parts, axis=1)[:, order]
-    return HeldOut(rows[order], logits, wide, growth(task, rows[order], wide[0].max(1)))
+    wide = np.concatenate([one.wide for one in done if one.wide is not None], axis=1)[:, order]
+    return grown(HeldOut(rows[order], logits, wide), growth(task), task)
+
+
+def grown(held_out: HeldOut, factors: npt.NDArray[np.float32], task: FinetuneTask) -> HeldOut:
+    """Return the cells as scores of the wide path so many times as large (S,), trusted as they are, put them."""
+    wide_path = task.network.wide
+    assert held_out.wide is not None
+    assert wide_path is not None
+    n_open = torch.from_numpy(np.maximum(task.n_open[held_out.rows], 1).astype(np.float32))
+    with torch.no_grad():
+        trust = wide_path.trust(n_open.to(task.device)).cpu().numpy()
+    wide = held_out.wide * factors[:, None, None]
+    added = np.einsum("smc,ms->mc", wide - held_out.wide, trust)
+    return HeldOut(held_out.rows, held_out.logits + added, wide)
 
 
 def take_gate(network: Network, whole: Network) -> None:
@@ -127,43 +131,32 @@ def take_gate(network: Network, whole: Network) -> None:
         network.wide.prior = whole.wide.prior
 
 
-def growth(task: FinetuneTask, rows: Rows, best: npt.NDArray[np.float32]) -> float:
-    """Return what the best decision value gains, on average, once a linear model has seen the whole reference.
+def growth(task: FinetuneTask) -> npt.NDArray[np.float32]:
+    """Return how many times as large an unseen cell's scores are by tables of all cells as by those without its fold.
 
-    Parameters
-    ----------
-    rows, best
-        Training cells and their best decision values by the tables that were fitted without them.
+    Returns
+    -------
+    float32 (S,), for each score of the wide path.
 
     Notes
     -----
-    Measured from models of one half to those of all folds but one, and carried on to the whole in proportion to the
-    logarithm of their cells. In proportion to their inverse it would be less; between the two, false alarms of
-    novelty on unseen cells lie nearest to the wished rate with the first (Schep and SNARE).
+    Measured by the mean of the training cells' best scores, from tables of one half of them to those of all folds but
+    one, and carried on to the whole in proportion to the logarithm of their cells. In proportion to their inverse it
+    would be less; between the two, false alarms of novelty on unseen cells lie nearest to the wished rate with the
+    first (Schep and SNARE).
     """
-    tables = task.tables
+    tables, rows = task.tables, task.training
     assert tables is not None
     n_folds = int(tables.fold.max()) + 1
     if n_folds <= N_PARTS:
-        return 0.0
-    part, config = parts_of(task), task.config
-
-    def from_halves() -> dict[str, Tensor]:
-        weighted = tf_idf(task.tokens, tables.idf.numpy())
-        n_open = torch.from_numpy(np.maximum(task.n_open, 1))
-        depth = relative_depth(n_open, tables.typical_open).numpy()[:, None]
-        found = np.full(len(task.labels), np.nan)
-        for k in range(N_PARTS):
-            fit, scored = task.training[part != k], task.training[part == k]
-            n_types = task.network.n_types
-            linear, bias = fit_linear(weighted[fit], task.labels[fit], n_types, config.wide_c, task.seed)
-            found[scored] = (weighted[scored] @ linear + bias * depth[scored]).max(1)
-        return {"best": torch.from_numpy(found[rows])}
-
-    by_halves = from_first(from_halves)["best"].numpy()
-    half, all_but_one = len(task.training) / N_PARTS / len(task.labels), 1 - 1 / n_folds
-    gain = float(np.mean(best - by_halves))
-    return gain * np.log(1 / all_but_one) / np.log(all_but_one / half)
+        return np.ones(tables.n_scores, np.float32)
+    tokens, labels = task.tokens[rows], task.labels[rows]
+    halves = wide_tables(task.network, tokens, labels, task.config, task.seed, None, fold=parts_of(task))
+    best = tables.scores_of(task.tokens, rows).amax(2).mean(1).numpy()
+    by_halves = halves.scores_of(tokens, np.arange(len(rows))).amax(2).mean(1).numpy()
+    half, all_but_one = len(rows) / N_PARTS / len(task.labels), 1 - 1 / n_folds
+    gain = (best - by_halves) * np.log(1 / all_but_one) / np.log(all_but_one / half)
+    return np.asarray(1 + gain / np.maximum(best, 1e-6), dtype=np.float32)
 
 
 def parts_of(task: FinetuneTask) -> npt.NDArray[np.int64]:

@@ -226,8 +226,9 @@ def wide_tables(
     config: FinetuneConfig,
     seed: int,
     groups: npt.NDArray[np.generic] | None,
+    fold: npt.NDArray[np.int64] | None = None,
 ) -> WideTables:
-    """Fit the wide path of a network as the recipe has it, on all cells; see :class:`FinetuneTask`."""
+    """Fit the wide path of a network as the recipe has it, on all cells; see :func:`annatac.train.wide.fit_wide`."""
     return fit_wide(
         tokens,
         labels,
@@ -237,6 +238,7 @@ def wide_tables(
         smoothing=config.wide_smoothing,
         seed=seed,
         groups=groups,
+        fold=fold,
         background=config.wide_background,
         vectors=_vectors(network),
         prior_strength=config.prior_strength,

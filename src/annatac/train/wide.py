@@ -118,13 +118,14 @@ def fit_wide(
     background: float = 0.0,
     prior_strength: float = 0.0,
     prior_ridge: float = 1.0,
+    fold: npt.NDArray[np.int64] | None = None,
 ) -> WideTables:
     """Fit the wide path on all cells and on all but each fold.
 
     The linear part is a class-balanced L2 logistic regression on TF-IDF; a type's profile is
     log(cells with the island open + smoothing), normalised over islands and centred over types
     (multinomial naive Bayes without a prior), with what :func:`with_prior` adds. Folds are whole ``groups``
-    (donors, batches) where there are two or more, stratified by type else.
+    (donors, batches) where there are two or more, stratified by type else; or as ``fold`` has them.
     With the ``vectors`` (L, R) of a base there is a third score, :func:`annatac.train.island_prior.fit_place`.
     Of several processes one fits.
     """
@@ -133,10 +134,10 @@ def fit_wide(
     def fit() -> dict[str, Tensor]:
         idf = inverse_document_frequency(tokens)
         weighted = tf_idf(tokens, idf)
-        fold = _folds(labels, n_folds, seed, groups)
+        left_out = _folds(labels, n_folds, seed, groups) if fold is None else fold
         tables, places = [], []
-        for k in [*range(fold.max() + 1), -1]:
-            rows = np.flatnonzero(fold != k)
+        for k in [*range(left_out.max() + 1), -1]:
+            rows = np.flatnonzero(left_out != k)
             linear, bias = fit_linear(weighted[rows], labels[rows], n_types, c, seed)
             counts = open_counts(tokens[rows], labels[rows], n_types)
             if vectors is not None:
@@ -148,7 +149,7 @@ def fit_wide(
             "bias": torch.from_numpy(np.stack([table[1] for table in tables])),
             "profile": torch.from_numpy(np.concatenate([table[2] for table in tables])),
             "idf": torch.from_numpy(idf),
-            "fold": torch.from_numpy(fold),
+            "fold": torch.from_numpy(left_out),
             "typical_open": torch.tensor([geometric_mean(np.diff(tokens.indptr))], dtype=torch.float32),
         }
         if vectors is not None:
@@ -158,8 +159,7 @@ def fit_wide(
         return found
 
     tables = from_first(fit)
-    fold = tables.pop("fold").numpy()
-    return WideTables(**tables, fold=fold)
+    return WideTables(fold=tables.pop("fold").numpy(), **tables)
 
 
 def geometric_mean(n_open: npt.NDArray[np.integer]) -> float:
