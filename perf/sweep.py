@@ -4,6 +4,7 @@
     python perf/sweep.py --set finetune.class_weight=sqrt --set finetune.label_smoothing=0.05
     python perf/sweep.py --set model.depth=4 --splits granja
     python perf/sweep.py --wide-only --set finetune.wide_background=0
+    python perf/sweep.py --recipe large --set model.max_open=512 --splits bm0828 schep --seed 0 1 2 --device cuda
 
 Choices are made here and judged by perf/accuracy.py: the cells judged there (the first stratified fifth of
 Granja, SNARE libraries 09G and 09H) are never seen here.  `start` is the wide path alone, before the
@@ -19,6 +20,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +76,13 @@ def judge(network: Any, tokens: sp.csr_matrix, classes: np.ndarray, truth: np.nd
     """Return accuracy, macro-F1, mean confidence, the share under 0.5, and 15-neighbour accuracy of vectors."""
     probabilities = np.zeros((tokens.shape[0], len(classes)), dtype=np.float32)
     vectors = np.zeros((tokens.shape[0], network.config.head_hidden[-1]), dtype=np.float32)
+    device = network.encoder.table.vectors.device
     network.eval()
-    with torch.inference_mode():
+    with network.predicting():
         for rows in in_order_of_depth(np.diff(tokens.indptr), batch_size=256):
-            output = network(collate(tokens, rows))
-            probabilities[rows] = output.logits_BC.softmax(1).numpy()
-            vectors[rows] = output.embedding_BD.numpy()
+            output = network(collate(tokens, rows, device=device))
+            probabilities[rows] = output.logits_BC.softmax(1).cpu().numpy()
+            vectors[rows] = output.embedding_BD.cpu().numpy()
     guess, best = classes[probabilities.argmax(1)], probabilities.max(1)
     figures = [accuracy(truth, guess), macro_f1(truth, guess), float(best.mean()), float((best < 0.5).mean())]
     neighbours = KNeighborsClassifier(15).fit(vectors[::2], truth[::2])  # do vectors of a type lie together?
@@ -92,6 +95,7 @@ def one(
     seed: int,
     *,
     wide_only: bool = False,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train on a split, or fit the wide path alone, and return its row."""
     name, labels, train, test = split
@@ -100,7 +104,7 @@ def one(
     classes, codes = np.unique(labels[train], return_inverse=True)
     codes = codes.astype(np.int64)
     training, held_out = stratified_split(codes, recipe.finetune.validation_fraction, seed)
-    network = new_network(tokens[train], len(classes), recipe, None, seed)
+    network = new_network(tokens[train], len(classes), recipe, None, seed).to(device)
     began = time.perf_counter()
     task = FinetuneTask(
         network,
@@ -110,7 +114,7 @@ def one(
         training=training,
         held_out=held_out,
         seed=seed,
-        device=torch.device("cpu"),
+        device=torch.device(device),
     )
     start = judge(network, sp.csr_matrix(tokens[test]), classes, labels[test])
     if wide_only:
@@ -129,7 +133,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE")
     parser.add_argument("--splits", nargs="+", help="names, or beginnings of names")
     parser.add_argument("--wide-only", action="store_true", help="do not train the encoder")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="several: each in turn")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     settings = json.loads(json.dumps(asdict(Recipe.load(options.recipe))))
@@ -140,10 +145,14 @@ def main() -> None:
     recipe = from_dict(Recipe, settings, where="--set")
     rows = {}
     print(f"{'split':22s} {'start':>15s} {'best':>15s} epoch  confidence  under 0.5  neighbours  seconds")
-    for name, split in inner_splits().items():
-        if options.splits and not any(name.startswith(wanted) for wanted in options.splits):
-            continue
-        row = rows[name] = one(split, recipe, options.seed, wide_only=options.wide_only)
+    splits = {
+        name: split
+        for name, split in inner_splits().items()
+        if not options.splits or any(name.startswith(wanted) for wanted in options.splits)
+    }
+    for (name, split), seed in product(splits.items(), options.seed):
+        row = one(split, recipe, seed, wide_only=options.wide_only, device=options.device)
+        rows[name if len(options.seed) == 1 else f"{name}, seed {seed}"] = row
         start, best = row["start"], row["best"]
         print(
             f"{name:22s} {start[0]:7.3f} /{start[1]:6.3f} {best[0]:7.3f} /{best[1]:6.3f} {row['best_epoch']:5d} "
@@ -152,7 +161,8 @@ def main() -> None:
         )
     for when in ("start", "best"):
         mean = np.mean([row[when] for row in rows.values()], axis=0)
-        print(f"mean of {len(rows)} splits, {when}: accuracy {mean[0]:.3f}, macro-F1 {mean[1]:.3f}")
+        figures = f"accuracy {mean[0]:.3f}, macro-F1 {mean[1]:.3f}, neighbours {mean[4]:.3f}"
+        print(f"mean of {len(rows)} runs, {when}: {figures}")
     name = "_".join(
         [options.recipe, *["wide"] * options.wide_only, *[change.replace("=", "-") for change in options.set]]
     )

@@ -13,7 +13,8 @@ of the allocator are in force. A step of fine-tuning is forward, backward, clipp
 wide path; a step of pre-training is the objective `openness` on a batch that was read and masked before. The
 published network is that of perf/encoder.py: dense, a loop over heads, separate Q, K, V, float32. With --bf16 the
 others compute as `--precision bf16` has them: the encoder in bfloat16, heads and wide path in float32. With --compile
-the encoder runs as torch.compile makes it, as the commands do on a GPU from a million cells on.
+the encoder trains as torch.compile makes it, as the commands do on a GPU from a million cells on; predictions there in
+bfloat16 are by fused kernels.
 
 With --runs, whole epochs as well, as `pretrain` and `annotate` have them: cells are read, batched and masked, of 20,480
 cells in memory, the best of three epochs; "(run)" stands behind the work. What is lost against steps is the loader's.
@@ -43,11 +44,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from annatac.annotate.annotator import CPU_CELLS, GPU_CELLS, token_budget
+from annatac.annotate import annotator
+from annatac.annotate.blocks import BLOCK
 from annatac.cli.allocator import keep_memory
 from annatac.config import OptimConfig, Recipe
 from annatac.corpus import CsrCells
-from annatac.corpus.batches import collate, in_order_of_depth, plan_batches
+from annatac.corpus.batches import CellsOnDevice, collate, plan_batches
 from annatac.model import Network
 from annatac.train.device import choose_precision
 from annatac.train.loop import run
@@ -55,7 +57,7 @@ from annatac.train.pretraining import PretrainTask
 from encoder import Published
 
 RESULTS = Path(__file__).parent / "results"
-N_CELLS, N_TYPES, PUBLISHED_ISLANDS = 1_024, 16, 16_656
+N_CELLS, N_TYPES, PUBLISHED_ISLANDS = BLOCK, 16, 16_656
 N_RUN = 20_480  # cells of a run
 
 
@@ -108,12 +110,8 @@ def budget_of(network: nn.Module) -> int:
     return 0 if getattr(network, "budget", None) is None else network.budget.max_open
 
 
-def batches_of(
-    work: str, n_open: np.ndarray, size: int, config: OptimConfig, device: torch.device
-) -> list[np.ndarray]:
-    """Return the batches of an epoch, or of a prediction, of all cells."""
-    if work == "predict":
-        return in_order_of_depth(n_open, batch_size=size, token_budget=token_budget(device))
+def batches_of(n_open: np.ndarray, size: int, config: OptimConfig) -> list[np.ndarray]:
+    """Return the batches of an epoch of all cells."""
     budget = config.batch_tokens
     return plan_batches(np.arange(len(n_open)), n_open, batch_size=size, seed=0, epoch=0, token_budget=budget)
 
@@ -131,24 +129,25 @@ def steps_of(
     rows = []
     for work in works:
         config = recipe.pretrain if work == "pre-train" else recipe.finetune
-        at_once = GPU_CELLS if machine.device.type == "cuda" else CPU_CELLS
-        size = at_once if work == "predict" else config.batch_size
-        size = 1 if name == "published" else options.cells or size
-        plan = batches_of(work, n_of, size, config, machine.device)
-        by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
-        chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
         if name == "published":
             network: nn.Module = Published(n_islands, N_TYPES, recipe.model)
         else:
             network = Network(n_islands, 0 if work == "pre-train" else N_TYPES, recipe.model)
         network = network.to(machine.device)
+        size = 1 if name == "published" else options.cells
+        if work == "predict" and isinstance(network, Network):
+            plan = annotator.batches_of(network, n_of, machine.device, size)
+        else:
+            plan = batches_of(n_of, size or config.batch_size, config)
+        by_depth = sorted(plan, key=lambda rows: int(n_of[rows].max()))
+        chosen = [by_depth[int((i + 0.5) / n_batches * len(plan))] for i in range(n_batches)]
         max_open = budget_of(network)
         seen = np.minimum(n_of, max_open or n_of.max())
         padded = sum(len(rows) * int(seen[rows].max()) for rows in plan)
         compiling: AbstractContextManager[None] = nullcontext()
         if isinstance(network, Network):
             network.encoder_dtype = machine.precision
-            compiling = network.compiled(options.compile)
+            compiling = network.predicting() if work == "predict" else network.compiled(options.compile)
         step = _step(network, tokens, recipe, work, machine, chosen)
         n_cells = sum(map(len, chosen))
         n_tokens = sum(int(seen[each].sum()) for each in chosen)
@@ -254,17 +253,18 @@ def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[di
     n_open = np.diff(tokens.indptr)
 
     def predict() -> None:
-        with torch.inference_mode():
-            for first in range(0, N_RUN, 2_048):  # the blocks of `annotate`
-                part = tokens[first : first + 2_048]
-                plan = batches_of("predict", np.diff(part.indptr), GPU_CELLS, config, machine.device)
-                found = [network(collate(part, rows, device=machine.device)).logits_BC for rows in plan]
-                for each in found:
-                    each.cpu()
+        for first in range(0, N_RUN, BLOCK):
+            part = _block(tokens, first)
+            plan = annotator.batches_of(network, np.diff(part.indptr), machine.device)
+            on_device = CellsOnDevice(part, machine.device)
+            with network.predicting():
+                found = [network(on_device.batch(rows)).logits_BC for rows in plan]
+            for each in found:
+                each.cpu()
 
     network.eval()
-    with network.compiled(options.compile):
-        predicted = N_RUN / machine.seconds(predict, 3)
+    network.encoder_dtype = machine.precision
+    predicted = N_RUN / machine.seconds(predict, 3)
     return [
         {
             "network": name,
@@ -278,6 +278,14 @@ def runs_of(name: str, machine: Machine, options: argparse.Namespace) -> list[di
         }
         for work, cells_s, max_open in (("pre-train", trained, 0), ("predict", predicted, budget_of(network)))
     ]
+
+
+def _block(tokens: sp.csr_matrix, first: int) -> sp.csr_matrix:
+    """Return some cells of a matrix, their counts where they lie."""
+    bounds = tokens.indptr[first : first + BLOCK + 1]
+    part = slice(bounds[0], bounds[-1])
+    shape = (len(bounds) - 1, tokens.shape[1])
+    return sp.csr_matrix((tokens.data[part], tokens.indices[part], bounds - bounds[0]), shape, copy=False)
 
 
 def _profile(step: Callable[[], None], device: torch.device) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ from annatac.errors import MissingFileError
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "dataset(*names): needs these data sets; skipped where one is absent")
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    if not Path(
+        "/dev/nvidia0"
+    ).exists():  # GPU kernels are interpreted; Triton asks when it is first imported
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def _path_or_skip(name: str) -> Path:

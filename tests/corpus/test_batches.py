@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from annatac.config import Recipe
 from annatac.corpus import collate, plan_batches
-from annatac.corpus.batches import POOL, TOKEN_BUDGET, flat_tokens, in_order_of_depth, padded, thinned
+from annatac.corpus.batches import (
+    POOL,
+    TOKEN_BUDGET,
+    CellsOnDevice,
+    flat_tokens,
+    in_order_of_depth,
+    padded,
+    thinned,
+)
 
 
 def random_tokens(n_cells: int, n_islands: int, seed: int, share: float = 0.3) -> sp.csr_matrix:
@@ -209,8 +217,39 @@ def test_padding_where_the_tokens_lie_is_the_same(rows):
     tokens.eliminate_zeros()
     rows = np.asarray(rows, dtype=np.int64)
     wanted = collate(tokens, rows)
-    flat = (torch.from_numpy(each) for each in flat_tokens(tokens, rows))
-    got = padded(*flat, wanted.islands_BN.shape[1])
+    islands, classes, lengths = (torch.from_numpy(each) for each in flat_tokens(tokens, rows))
+    got = padded(islands, classes, lengths.cumsum(0) - lengths, lengths, wanted.islands_BN.shape[1])
     for name, value in vars(wanted).items():
         assert torch.equal(getattr(got, name), value), name
         assert getattr(got, name).dtype == value.dtype
+
+
+@pytest.mark.parametrize("rows", [[0, 2], [5, 3, 3, 9], [1], []])
+def test_batches_picked_on_a_device_are_the_same(rows):
+    tokens = random_tokens(10, 40, 0)
+    tokens[1] = 0
+    tokens.eliminate_zeros()
+    rows = np.asarray(rows, dtype=np.int64)
+    wanted, got = collate(tokens, rows), CellsOnDevice(tokens, "cpu").batch(rows)
+    for name, value in vars(wanted).items():
+        assert torch.equal(getattr(got, name), value), name
+        assert getattr(got, name).dtype == value.dtype
+
+
+def test_batches_of_prediction_keep_to_their_limits():
+    n_open = np.random.default_rng(0).lognormal(7, 0.5, 500).astype(int)
+    plain = in_order_of_depth(n_open, batch_size=64, token_budget=20_000)
+    alike = in_order_of_depth(n_open, batch_size=64, token_budget=20_000, alike=0.85)
+    seen = in_order_of_depth(n_open, batch_size=64, token_budget=20_000, max_open=512, alike=0.85)
+    for batches, counted in ((plain, n_open), (alike, n_open), (seen, np.minimum(n_open, 512))):
+        assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(500))
+        for rows in batches:
+            assert len(rows) == 1 or len(rows) * counted[rows].max() <= 20_000
+            assert len(rows) <= 64
+    assert all(n_open[rows].min() >= 0.85 * n_open[rows].max() for rows in alike)
+    assert len(seen) < len(plain) < len(alike)
+    assert in_order_of_depth(np.zeros(0, dtype=int), batch_size=4) == []
+    assert [len(rows) for rows in in_order_of_depth(np.zeros(5, dtype=int), batch_size=4, alike=0.85)] == [
+        4,
+        1,
+    ]

@@ -10,7 +10,8 @@ import torch
 
 from annatac.config import Recipe
 from annatac.model import MASK_CLASS, Network
-from annatac.model.tokens import N_OPENNESS, N_TOKENS
+from annatac.model.tokens import N_OPENNESS, N_TOKENS, Picked
+from annatac.train.objectives.terms import Masked
 
 SHARING = ("all", "layer", "head", "none")
 
@@ -152,6 +153,42 @@ def test_dropping_equals_keeping_on_real_sparse_cells(settings, lively, dataset,
         masked = drop.openness_logits(batch)
         kept = keep.openness_logits(batch)[:, batch.islands_BN[0]]
         torch.testing.assert_close(masked, kept, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("closed", ["drop", "keep"])
+def test_the_last_layer_at_picked_tokens_alone_is_the_same(settings, cells, lively, depth, closed):
+    network = lively(Network(25, 0, settings(depth=depth, closed=closed)))
+    batch = cells([[1, 4, 7, 20], [3], [0, 2, 24]])
+    chosen_BN = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 0]], dtype=torch.bool)
+    n_tokens = batch.islands_BN.shape[1]
+    at = chosen_BN.flatten().nonzero()[:, 0]
+    if closed == "keep":
+        at, n_tokens = at // n_tokens * 25 + batch.islands_BN.flatten()[at], 25
+    picked = Masked.of(batch, chosen_BN, batch.classes_BN, network).picked
+    found = {}
+    for name in ("all", "picked"):
+        network.zero_grad()
+        if name == "all":
+            logits = network.openness_logits(batch).flatten(0, 1)[at]
+        else:
+            logits = network.openness_logits(batch, picked)
+        (logits * torch.arange(logits.numel()).view_as(logits)).sum().backward()
+        gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+        found[name] = logits.detach(), gradients
+    torch.testing.assert_close(found["all"][0], found["picked"][0])
+    for wanted, got in zip(found["all"][1], found["picked"][1], strict=True):
+        torch.testing.assert_close(wanted, got, rtol=1e-4, atol=1e-4)
+
+
+def test_picked_tokens_stand_cell_by_cell():
+    chosen_BN = torch.tensor([[0, 1, 1], [0, 0, 0], [1, 0, 0]], dtype=torch.bool)
+    picked = Picked.of(chosen_BN)
+    assert picked.tokens_BM.tolist() == [[1, 2], [0, 0], [0, 0]]
+    assert picked.at.tolist() == [0, 1, 4]
+    none = Picked.of(torch.zeros(2, 3, dtype=torch.bool))
+    assert none.tokens_BM.shape == (2, 0)
+    assert none.at.tolist() == []
 
 
 def test_closed_islands_matter_where_they_are_kept(settings, cells, lively):

@@ -59,10 +59,12 @@ def test_cells_do_not_depend_on_their_batch(setting, name):
 
 
 def test_closed_islands_are_closed_and_as_many_as_open_ones(setting, tokens):
-    batch, at, target = OBJECTIVES["open_closed"].ask(setting(), ROWS, 0)
-    cell, islands = at // batch.islands_BN.shape[1], batch.islands_BN.flatten()[at]
+    batch, picked, target = OBJECTIVES["open_closed"].ask(setting(), ROWS, 0)
+    cell = picked.at // picked.tokens_BM.shape[1]
+    token = picked.tokens_BM.flatten()[picked.at]
+    islands = batch.islands_BN[cell, token]
     is_open = np.asarray(tokens[0].toarray()[ROWS[cell.numpy()], islands.numpy()]) > 0
-    assert (batch.classes_BN.flatten()[at] == MASK_CLASS).all(), "open and closed look the same"
+    assert (batch.classes_BN[cell, token] == MASK_CLASS).all(), "open and closed look the same"
     assert 0.3 < is_open.mean() < 0.7
     assert np.array_equal(target.numpy() > 0, is_open)
     pairs = list(zip(cell.tolist(), islands.tolist(), strict=True))

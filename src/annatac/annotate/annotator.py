@@ -17,12 +17,13 @@ from annatac.annotate.hierarchy import Hierarchy, hierarchy_of
 from annatac.annotate.lifting import Lifting, placed
 from annatac.annotate.query import QueryTokens, to_islands_of
 from annatac.annotate.trust import Trust
-from annatac.corpus.batches import TOKEN_BUDGET, collate, in_order_of_depth
+from annatac.corpus.batches import TOKEN_BUDGET, CellsOnDevice, collate, in_order_of_depth
 from annatac.corpus.cells import Rows
 from annatac.errors import ModelError
 from annatac.model import artifact as artifacts
 from annatac.model import ready
 from annatac.model.artifact import Artifact
+from annatac.model.network import Network
 from annatac.pp.islands import peak_islands
 from annatac.pp.lift import Lift
 from annatac.pp.tokens import Overlap
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 CPU_TOKENS = 32_768  # padded tokens a batch: larger ones take a CPU as long, and more memory
 GPU_TOKENS = 524_288  # smaller ones leave a large GPU waiting for the next
+GPU_ALIKE = 0.85  # tokens of a batch's shallowest cell over those of its deepest, at the least
 GPU_BYTES_A_TOKEN = 16_384  # in float32, of the widest recipe
 CPU_CELLS, GPU_CELLS = 256, 2_048  # of a batch
 TRIM_EVERY = 32  # batches
@@ -253,19 +255,19 @@ class Annotator:
         logits, decision = np.empty_like(probabilities), np.empty(n_cells, dtype=np.float32)
         done = 0
 
+        on_gpu = CellsOnDevice(tokens, where) if where.type == "cuda" else None
+
         def name(rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            batch = collate(tokens, rows, device=where)
+            batch = collate(tokens, rows, device=where) if on_gpu is None else on_gpu.batch(rows)
             wide = None if network.wide is None else network.wide.scores(batch)
             output = network(batch, wide)
             scores = output.logits_BC if wide is None else wide[0]
             return output.logits_BC, scores.amax(1), output.embedding_BD
 
-        with torch.inference_mode():
-            n_tokens, budget = network.n_tokens(n_open), token_budget(where)
-            size = batch_size or (GPU_CELLS if where.type == "cuda" else CPU_CELLS)
-            batches = in_order_of_depth(n_tokens, batch_size=size, token_budget=budget)
+        with network.predicting():
+            batches = batches_of(network, n_open, where, batch_size)
             named: Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = map(name, batches)
-            if where.type == "cuda":  # it is given all there is to do before the first answer is waited for
+            if on_gpu is not None:  # it is given all there is to do before the first answer is waited for
                 named = list(named)
             for number, (rows, found) in enumerate(zip(batches, named, strict=True), start=1):
                 logits[rows], decision[rows], embedding[rows] = (each.cpu().numpy() for each in found)
@@ -279,6 +281,18 @@ class Annotator:
         network.encoder_dtype = torch.float32
         probabilities[n_open == 0] = self.prior
         return Predictions(probabilities, embedding, n_open, logits, decision)
+
+
+def batches_of(
+    network: Network, n_open: npt.NDArray[np.integer], device: torch.device, batch_size: int | None = None
+) -> list[Rows]:
+    """Return batches of cells of so many open islands: large ones for a GPU, by what the encoder sees of a cell."""
+    n_tokens, budget = network.n_tokens(n_open), token_budget(device)
+    if device.type != "cuda":
+        return in_order_of_depth(n_tokens, batch_size=batch_size or CPU_CELLS, token_budget=budget)
+    most = 0 if network.budget is None else network.budget.max_open
+    size = batch_size or GPU_CELLS
+    return in_order_of_depth(n_tokens, batch_size=size, token_budget=budget, max_open=most, alike=GPU_ALIKE)
 
 
 def token_budget(device: torch.device) -> int:

@@ -110,18 +110,29 @@ def _cut(
 
 
 def in_order_of_depth(
-    n_open: npt.NDArray[np.integer], *, batch_size: int, token_budget: int = TOKEN_BUDGET
+    n_open: npt.NDArray[np.integer],
+    *,
+    batch_size: int,
+    token_budget: int = TOKEN_BUDGET,
+    max_open: int = 0,
+    alike: float = 0.0,
 ) -> list[Rows]:
     """Return batches that cover cells 0..n-1 once, the deepest first: for prediction, nothing random.
 
     A batch holds as many cells as ``batch_size`` and ``token_budget`` allow, one at the least. So batches of deep cells
     are of one size, and later ones no larger: each takes the place in memory that the one before has left.
+
+    With ``max_open`` over 0, no more of a cell's islands are counted; with ``alike``, no cell has less than this share
+    of the tokens of the deepest in its batch.
     """
     order = np.argsort(-n_open.astype(np.int64), kind="stable")
+    counted = np.maximum(n_open[order].astype(np.int64), 1)
+    counted = np.minimum(counted, max_open or counted.max(initial=1))
     batches, start = [], 0
     while start < len(order):
-        most = token_budget // max(int(n_open[order[start]]), 1)
+        most = token_budget // int(counted[start])
         stop = start + min(batch_size, max(most, 1))
+        stop = min(stop, int(np.searchsorted(-counted, -alike * counted[start], side="right")))
         batches.append(order[start:stop])
         start = stop
     return batches
@@ -147,7 +158,8 @@ def collate(
     width = max(1, int(lengths.max(initial=0)))
     if torch.device(device).type != "cpu":
         on_device = [sent(torch.from_numpy(each), device) for each in (islands, classes, lengths)]
-        return padded(on_device[0], on_device[1], on_device[2], width)
+        first = sent(torch.from_numpy(np.cumsum(lengths) - lengths), device)
+        return padded(on_device[0], on_device[1], first, on_device[2], width)
     real = np.arange(width) < lengths[:, None]
     padded_islands = np.zeros(real.shape, dtype=np.int64)
     padded_classes = np.zeros(real.shape, dtype=np.int64)
@@ -161,14 +173,30 @@ def collate(
     )
 
 
-def padded(islands: Tensor, classes: Tensor, lengths_B: Tensor, width: int) -> TokenBatch:
-    """Return flat tokens as a batch of that width, made where they lie."""
+class CellsOnDevice:
+    """Some thousand cells sent to a GPU at once, whose batches are picked and padded there."""
+
+    def __init__(self, tokens: sp.csr_matrix, device: torch.device | str) -> None:
+        flat = (np.ascontiguousarray(each) for each in (tokens.indices, tokens.data))
+        self.islands, self.classes = (sent(torch.from_numpy(each), device) for each in flat)
+        self.bounds = sent(torch.from_numpy(tokens.indptr.astype(np.int64)), device)
+        self.n_open = np.diff(tokens.indptr)
+
+    def batch(self, rows: Rows) -> TokenBatch:
+        """Return the cells ``rows`` as :func:`collate` does."""
+        on_device = sent(torch.from_numpy(rows), self.bounds.device)
+        first_B = self.bounds[on_device]
+        width = max(1, int(self.n_open[rows].max(initial=0)))
+        return padded(self.islands, self.classes, first_B, self.bounds[on_device + 1] - first_B, width)
+
+
+def padded(islands: Tensor, classes: Tensor, first_B: Tensor, lengths_B: Tensor, width: int) -> TokenBatch:
+    """Return flat tokens, of each cell ``lengths_B`` from ``first_B`` on, as a batch of that width."""
     column = torch.arange(width, device=islands.device)
     real_BN = column < lengths_B[:, None]
     if len(islands) == 0:
         empty = real_BN.long()
         return TokenBatch(empty, empty, real_BN, lengths_B.clamp(min=1).float())
-    first_B = lengths_B.cumsum(0) - lengths_B
     at_BN = (first_B[:, None] + column).clamp(max=len(islands) - 1)
     return TokenBatch(
         islands_BN=islands[at_BN].long() * real_BN,

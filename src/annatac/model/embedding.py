@@ -88,6 +88,10 @@ class Projection(nn.Module):
             summed = self._of_layer(self.weight, layer).to(x_BND.dtype).transpose(-1, -2)[:, None] @ summed
         return summed, self._of_layer(self.bias, layer).to(x_BND.dtype)
 
+    def of_layer(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of a layer's one projection, (R, K) or (L, K), and (K,)."""
+        return self._of_layer(self.weight, layer)[0], self._of_layer(self.bias, layer)[0]
+
     def _of_layer(self, values: Tensor, layer: int) -> Tensor:
         first = 0 if self.shared else layer * self.per_layer
         return values[first : first + self.per_layer]

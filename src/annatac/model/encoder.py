@@ -9,7 +9,7 @@ from annatac.config import ModelConfig
 from annatac.model.attention import LinformerAttention
 from annatac.model.embedding import IslandTable, Projection, TokenEmbedding
 from annatac.model.layers import LayerNorm, Linear
-from annatac.model.tokens import TokenBatch
+from annatac.model.tokens import Picked, TokenBatch
 
 
 class EncoderLayer(nn.Module):
@@ -36,6 +36,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_islands: int, config: ModelConfig) -> None:
         super().__init__()
+        self.config = config
         self.table = IslandTable(n_islands, config)
         self.embedding = TokenEmbedding(config)
         self.projection = Projection(n_islands, config)
@@ -43,12 +44,17 @@ class Encoder(nn.Module):
         self.same_rows = config.thin or config.projection_sharing == "all"
 
     def forward(
-        self, batch: TokenBatch, x_BND: Tensor | None = None, dtype: torch.dtype | None = None
+        self,
+        batch: TokenBatch,
+        x_BND: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        picked: Picked | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return token vectors (B, N, D) and position vectors (B, N, R).
 
         ``dtype`` is what the former are computed in, by default the weights'. ``x_BND`` replaces the embedded
-        tokens: attribution goes from closed to open in between them.
+        tokens: attribution goes from closed to open in between them. With ``picked`` the vectors are of these tokens
+        alone, (B, M, D): the last layer sees all through its projected rows, but is not computed at the others.
         """
         vectors_BNR = self.table(batch.islands_BN)
         if x_BND is None:
@@ -57,5 +63,14 @@ class Encoder(nn.Module):
         for index, layer in enumerate(self.layers):
             if rows is None or not self.same_rows:
                 rows = self.projection.rows(index, batch, vectors_BNR).to(x_BND.dtype)
-            x_BND = layer(x_BND, *self.projection(index, rows, x_BND))
+            summary = self.projection(index, rows, x_BND)
+            if picked is not None and index == len(self.layers) - 1:
+                x_BND = _at(picked, x_BND)
+            x_BND = layer(x_BND, *summary)
+        if picked is not None and len(self.layers) == 0:
+            x_BND = _at(picked, x_BND)
         return x_BND, vectors_BNR
+
+
+def _at(picked: Picked, x_BND: Tensor) -> Tensor:
+    return x_BND.gather(1, picked.tokens_BM[..., None].expand(-1, -1, x_BND.shape[2]))

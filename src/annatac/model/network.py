@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,11 @@ from annatac.model.attention import without_cudnn_attention
 from annatac.model.budget import Budget
 from annatac.model.encoder import Encoder
 from annatac.model.heads import CNNHead, MaskHead
-from annatac.model.tokens import TokenBatch
+from annatac.model.tokens import Picked, TokenBatch
 from annatac.model.wide import WidePath
+
+if TYPE_CHECKING:
+    from annatac.model.fused import FusedEncoder
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Network(nn.Module):
         self.config, self.n_islands, self.n_types = config, n_islands, n_types
         self.encoder_dtype = torch.float32
         self._compiled: Callable[..., tuple[Tensor, Tensor]] | None = None
+        self._fused: FusedEncoder | None = None
+        self._prepared: tuple[Any, FusedEncoder] | None = None
         self.encoder = Encoder(n_islands, config)
         self.mask_head = MaskHead(config)
         self.head = CNNHead(n_islands, n_types, config) if n_types else None
@@ -88,18 +94,19 @@ class Network(nn.Module):
         x_BND, vectors_BNR = self._encoded(tokens)
         logits_BC, embedding_BD = self.head(x_BND, vectors_BNR, tokens, dropout_BH)
         if self.wide is not None:
-            own_BNR = vectors_BNR if tokens is batch else self.encoder.table(batch.islands_BN)
-            logits_BC = logits_BC + self.wide(batch, wide_scores, own_BNR)
+            if tokens is not batch and self.wide.n_scores == 3:  # the place is of all islands
+                vectors_BNR = self.encoder.table(batch.islands_BN)
+            logits_BC = logits_BC + self.wide(batch, wide_scores, vectors_BNR)
         readout_BC = None if self.readout is None else self.readout(embedding_BD)
         return Output(logits_BC, embedding_BD, readout_BC)
 
-    def openness_logits(self, batch: TokenBatch, at: Tensor | None = None) -> Tensor:
+    def openness_logits(self, batch: TokenBatch, picked: Picked | None = None) -> Tensor:
         """Return the mask head's logits (B, N, 6) for each token of ``batch``; N = L if closed are kept.
 
-        ``at`` (n,), int64: of these tokens of the flattened (B x N) alone, (n, 6).
+        With ``picked``, of these n tokens alone, (n, 6), which costs a layer less.
         """
-        x_BND, vectors_BNR = self._run_encoder(self._tokens(batch))
-        asked = x_BND if at is None else x_BND.flatten(0, 1).index_select(0, at)
+        x_BND, vectors_BNR = self._run_encoder(self._tokens(batch), picked)
+        asked = x_BND if picked is None else x_BND.flatten(0, 1).index_select(0, picked.at)
         return self.mask_head(asked.to(vectors_BNR.dtype))
 
     def pooled(self, batch: TokenBatch) -> Tensor:
@@ -128,10 +135,12 @@ class Network(nn.Module):
         x_BND, vectors_BNR = self._run_encoder(tokens)
         return x_BND.to(vectors_BNR.dtype), vectors_BNR
 
-    def _run_encoder(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
+    def _run_encoder(self, tokens: TokenBatch, picked: Picked | None = None) -> tuple[Tensor, Tensor]:
+        if self._fused is not None and picked is None:
+            return self._fused(tokens)
         dtype = None if self.encoder_dtype == torch.float32 else self.encoder_dtype
         with without_cudnn_attention(tokens.islands_BN.device):
-            return (self._compiled or self.encoder)(tokens, dtype=dtype)
+            return (self._compiled or self.encoder)(tokens, dtype=dtype, picked=picked)
 
     @contextmanager
     def compiled(self, really: bool = True) -> Iterator[None]:
@@ -141,6 +150,34 @@ class Network(nn.Module):
             yield
         finally:
             self._compiled = None
+
+    @contextmanager
+    def predicting(self) -> Iterator[None]:
+        """Within it the encoder, which must not change, runs in the fewest kernels where there are such for it.
+
+        That is on a GPU in bfloat16 (:mod:`annatac.model.fused`); elsewhere nothing changes. No gradients within.
+        """
+        self._fused = self._fused_encoder()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self._fused = None
+
+    def _fused_encoder(self) -> FusedEncoder | None:
+        """Return what runs the encoder as it is now, made anew where its weights have changed, or None."""
+        if self.encoder.table.vectors.device.type != "cuda" or self.encoder_dtype != torch.bfloat16:
+            return None
+        try:
+            from annatac.model.fused import FusedEncoder
+        except ImportError:  # a PyTorch without Triton
+            return None
+        if not FusedEncoder.fits(self.encoder):
+            return None
+        weights = tuple((each.data_ptr(), each._version) for each in self.encoder.parameters())
+        if self._prepared is None or self._prepared[0] != weights:
+            self._prepared = weights, FusedEncoder(self.encoder)
+        return self._prepared[1]
 
     def _tokens(self, batch: TokenBatch) -> TokenBatch:
         return batch.dense(self.n_islands) if self.config.closed == "keep" else batch

@@ -52,6 +52,34 @@ class TokenBatch:
         )
 
 
+@dataclass(frozen=True)
+class Picked:
+    """n tokens of a batch, those whose vectors are asked for.
+
+    Attributes
+    ----------
+    tokens_BM
+        int64, where they stand in their cell; 0 where a cell has fewer.
+    at
+        int64 (n,), where they stand in the flattened (B, M): cell after cell, in the order of their tokens.
+    """
+
+    tokens_BM: Tensor
+    at: Tensor
+
+    @classmethod
+    def of(cls, chosen_BN: Tensor) -> Picked:
+        """Return the tokens that are chosen (bool); waits for a GPU."""
+        n_B = chosen_BN.sum(1)
+        width = int(n_B.max()) if len(n_B) else 0
+        cell, token = chosen_BN.nonzero(as_tuple=True)
+        first_B = n_B.cumsum(0) - n_B
+        at = cell * width + torch.arange(len(cell), device=cell.device) - first_B[cell]
+        tokens_BM = token.new_zeros(len(n_B), width)
+        tokens_BM.view(-1)[at] = token
+        return cls(tokens_BM, at)
+
+
 def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
     """Return a tensor on ``device``; from the processor to a GPU without waiting for either."""
     if tensor.device.type == "cpu" and torch.device(device).type == "cuda":

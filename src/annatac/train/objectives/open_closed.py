@@ -57,7 +57,7 @@ def ask(setting: Setting, rows: Rows, epoch: int) -> Masked:
 
 def terms(network: Network, asked: Masked) -> Terms:
     """Return the binary cross-entropy; the logit is that of the classes 1..5 together against class 0."""
-    logits: Tensor = network.openness_logits(asked.batch, asked.at)
+    logits: Tensor = network.openness_logits(asked.batch, asked.picked)
     logit = logits[:, 1:].logsumexp(1) - logits[:, 0]
     loss = nn.functional.binary_cross_entropy_with_logits(logit, asked.target, reduction="sum")
     return Terms(loss, ((logit > 0) == (asked.target > 0.5)).sum(), len(asked.target))

@@ -32,6 +32,6 @@ def ask(setting: Setting, rows: Rows, epoch: int) -> Masked:
 
 def terms(network: Network, asked: Masked) -> Terms:
     """Return the cross-entropy of the masked islands' classes."""
-    logits: Tensor = network.openness_logits(asked.batch, asked.at)
+    logits: Tensor = network.openness_logits(asked.batch, asked.picked)
     loss = nn.functional.cross_entropy(logits, asked.target, reduction="sum")
     return Terms(loss, (logits.argmax(-1) == asked.target).sum(), len(asked.target))

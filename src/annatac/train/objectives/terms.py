@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from annatac.config import PretrainConfig
 from annatac.corpus.batches import collate, thinned
 from annatac.corpus.cells import Cells, Rows
 from annatac.model.network import Network
-from annatac.model.tokens import TokenBatch
+from annatac.model.tokens import Picked, TokenBatch
 
 VALIDATION = -1  # the epoch of held-out cells: nothing is thinned, and draws are the same every time
 
@@ -58,26 +58,24 @@ class Masked(NamedTuple):
     ----------
     batch
         With the mask token where something is asked.
-    at
-        int64 (n,), where the network's tokens stand that are asked: in the flattened (B, N), or (B, L) where closed
-        islands are tokens too.
+    picked
+        The network's tokens that are asked: of (B, N), or (B, L) where closed islands are tokens too.
     target
         (n,), what they are.
     """
 
     batch: TokenBatch
-    at: Tensor
+    picked: Picked
     target: Tensor
 
     @classmethod
     def of(cls, batch: TokenBatch, chosen_BN: Tensor, target_BN: Tensor, network: Network) -> Masked:
         """Ask about the chosen tokens, row by row."""
-        chosen = chosen_BN.flatten().nonzero()[:, 0]  # waits for a GPU; reading ahead does so elsewhere
-        at = chosen
+        picked = Picked.of(chosen_BN)  # waits for a GPU; reading ahead does so elsewhere
+        target = target_BN.gather(1, picked.tokens_BM).flatten()[picked.at]
         if network.config.closed == "keep":  # in the dense form tokens stand at their island
-            cell = chosen // chosen_BN.shape[1]
-            at = cell * network.n_islands + batch.islands_BN.flatten()[chosen]
-        return cls(batch, at, target_BN.flatten()[chosen])
+            picked = replace(picked, tokens_BM=batch.islands_BN.gather(1, picked.tokens_BM))
+        return cls(batch, picked, target)
 
 
 Asked = TypeVar("Asked")
